@@ -27,6 +27,10 @@ pub struct EventInfo {
 pub trait EventData: serde::Serialize + serde::de::DeserializeOwned + Into<crate::Event> + Clone {
     /// What is known of the type.
     const INFO: &'static EventInfo;
+    /// The order that it is about.
+    fn saga(&self) -> Option<crate::OrderId>;
+    /// What identifies it, when that is its content and not the cause in a saga.
+    fn named(&self) -> Option<String>;
 }
 
 /// Why bytes are not an event.
@@ -103,11 +107,10 @@ macro_rules! events {
         $(#[doc = $doc])+
         #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
         pub struct $name { $( $(#[$fdoc])* pub $field: $type, )* }
-        impl $name {
+        events!(@info $name [$($doc)+] $owner $text $version false false {
             fn saga(&self) -> Option<OrderId> { None }
             fn named(&self) -> Option<String> { Some([$( self.$by.to_string() ),+].join("/")) }
-        }
-        events!(@info $name [$($doc)+] $owner $text $version false false);
+        });
     };
     (@data [$($mark:ident)?] [$($doc:literal)+] $owner:ident $name:ident $text:literal $version:literal [] { $( $(#[$fdoc:meta])* $field:ident : $type:ty ),* }) => {
         $(#[doc = $doc])+
@@ -117,17 +120,17 @@ macro_rules! events {
             pub order_id: OrderId,
             $( $(#[$fdoc])* pub $field: $type, )*
         }
-        impl $name {
+        impl OfOrder for $name { fn order(&self) -> OrderId { self.order_id } }
+        events!(@info $name [$($doc)+] $owner $text $version (events!(@terminal $($mark)?)) true {
             fn saga(&self) -> Option<OrderId> { Some(self.order_id) }
             fn named(&self) -> Option<String> { None }
-        }
-        impl OfOrder for $name { fn order(&self) -> OrderId { self.order_id } }
-        events!(@info $name [$($doc)+] $owner $text $version (events!(@terminal $($mark)?)) true);
+        });
     };
     (@terminal terminal) => { true };
     (@terminal) => { false };
-    (@info $name:ident [$($doc:literal)+] $owner:ident $text:literal $version:literal $terminal:tt $of_order:literal) => {
+    (@info $name:ident [$($doc:literal)+] $owner:ident $text:literal $version:literal $terminal:tt $of_order:literal { $($method:item)+ }) => {
         impl EventData for $name {
+            $($method)+
             const INFO: &'static EventInfo = &EventInfo {
                 ty: concat!($text, ".v", $version),
                 name: $text,

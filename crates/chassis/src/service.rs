@@ -1,0 +1,78 @@
+//! What a service hands over: its participant, its tables, its routes, and its partner if it has one. Everything else
+//! is the chassis'.
+
+use std::fmt::Debug;
+
+use futures_util::future::BoxFuture;
+use saga::{Participant, batch::Arrived};
+use sqlx::{PgConnection, migrate::Migrator};
+
+/// A participant that can be run. Implemented by the type that `reactions!` makes; `main.rs` is
+/// `chassis::run::<payment::Payment>()`.
+pub trait Service: Participant {
+    /// The variables that it reads beside the chassis' own; `chassis::config::NoSettings` for none.
+    type Settings: clap::Args + Clone + Debug + Send + Sync + 'static;
+
+    /// Its own tables, in schema `public`, with their own history.
+    fn migrations() -> Migrator;
+
+    /// Locks and reads what is wanted: one statement for each table, in the order of the tables, keys in order.
+    ///
+    /// # Errors
+    /// What the database says.
+    fn load(conn: &mut PgConnection, records: &mut Self::Records) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Writes what differs: one statement for each table.
+    ///
+    /// # Errors
+    /// What the database says.
+    fn save(conn: &mut PgConnection, records: &Self::Records) -> impl Future<Output = sqlx::Result<()>> + Send;
+
+    /// Its routes.
+    fn routes(house: crate::House<Self>) -> utoipa_axum::router::OpenApiRouter;
+
+    /// Whom its calls go to. None for a service whose table has no `asks`.
+    fn partner(_settings: &Self::Settings, _outbound: &crate::calls::Outbound) -> Option<Box<dyn Partner<Self>>> {
+        None
+    }
+
+    /// Inputs that are taken at every start; their claims make them take effect once.
+    fn seed(_settings: &Self::Settings) -> Vec<Arrived<Self>> {
+        Vec::new()
+    }
+}
+
+/// A partner, as the calls room sees it: it knows keys and answers, never when to repeat.
+pub trait Partner<P: Participant>: Send + Sync + 'static {
+    /// Makes one try. `key` is the idempotency key: the same for every try of one attempt.
+    ///
+    /// # Errors
+    /// When there is no answer; see [`Failure`].
+    fn call<'a>(&'a self, call: &'a P::Call, key: &'a str) -> BoxFuture<'a, Result<P::Input, Failure>>;
+
+    /// What became of a call whose key holds a stored error. Asked only after [`lag_bound`](Self::lag_bound) has passed since then; none: not executed.
+    ///
+    /// # Errors
+    /// When there is no answer; see [`Failure`].
+    fn look_up<'a>(&'a self, call: &'a P::Call) -> BoxFuture<'a, Result<Option<P::Input>, Failure>>;
+
+    /// The answer for a call whose key is burned and that was not executed.
+    fn burned(&self, call: &P::Call) -> P::Input;
+
+    /// How far the partner's look-up may lag behind what it executed.
+    fn lag_bound(&self) -> std::time::Duration;
+}
+
+/// Why a try brought no answer. None of these says what happened at the partner's.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Failure {
+    /// It never left: connection refused, circuit open, bulkhead full. *Retry* under the same key.
+    #[error("not sent: {0}")]
+    NotSent(String),
+    /// It may have been executed: a timeout, a reset, a 5xx, something unreadable. *Retry* under the same key.
+    #[error("in doubt: {0}")]
+    InDoubt(String),
+    /// The partner keeps an error under this key and gives it again whatever happened: look up, then maybe the next key.
+    #[error("stored error: {0}")]
+    StoredError(String),
+}

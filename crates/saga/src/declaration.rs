@@ -1,0 +1,175 @@
+//! The table of reactions as data: what graph, pictures, permissions, explanations and checks are made from.
+
+use events::EventInfo;
+
+/// What one service declares.
+#[derive(Clone, Copy, Debug)]
+pub struct Declaration {
+    /// Its name.
+    pub service: &'static str,
+    /// Its steps, as they stand in the table.
+    pub steps: &'static [StepDecl],
+    /// Its rows, as they stand in the table.
+    pub rows: &'static [Row],
+}
+
+/// One step.
+#[derive(Clone, Copy, Debug)]
+pub struct StepDecl {
+    /// `Authorize`.
+    pub name: &'static str,
+    /// How it can be undone, if at all.
+    pub kind: Kind,
+    /// The undo that takes it back.
+    pub undone_by: Option<&'static str>,
+    /// What it may say; of an undo: what confirms it.
+    pub says: &'static [&'static EventInfo],
+    /// What it may ask of a partner.
+    pub asks: &'static [&'static str],
+    /// Its sentence.
+    pub does: &'static str,
+}
+
+/// What kind of step. The words are those of the literature (Garcia-Molina and Salem 1987; Richardson, *Microservices Patterns*, §4.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Can be taken back.
+    Compensatable,
+    /// From here on the saga goes forward.
+    Pivot,
+    /// After the pivot: succeeds in the end.
+    Retriable,
+    /// Belongs to no way forward or back.
+    Alone,
+    /// Takes a step back.
+    Undo,
+}
+
+/// By which of the four doors an input comes.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Door {
+    /// HTTP.
+    Command,
+    /// NATS.
+    Event,
+    /// A partner.
+    Answer,
+    /// The clock.
+    Deadline,
+}
+
+/// One line: what comes by which door, and who answers it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Row {
+    /// By which door.
+    pub door: Door,
+    /// The event's type, or the name of the command, call or deadline.
+    pub input: &'static str,
+    /// The function in `domain.rs`.
+    pub verb: &'static str,
+    /// The step that it belongs to.
+    pub step: &'static str,
+}
+
+impl Declaration {
+    /// The event types that it reacts to.
+    pub fn hears(&self) -> impl Iterator<Item = &'static str> {
+        self.rows.iter().filter(|row| row.door == Door::Event).map(|row| row.input)
+    }
+
+    /// The event types that it may say, each once.
+    pub fn says(&self) -> Vec<&'static EventInfo> {
+        let mut all: Vec<&'static EventInfo> = self.steps.iter().flat_map(|step| step.says.iter().copied()).collect();
+        all.sort_by_key(|info| info.ty);
+        all.dedup_by_key(|info| info.ty);
+        all
+    }
+
+    /// The step of that name.
+    pub fn step(&self, name: &str) -> Option<&'static StepDecl> {
+        self.steps.iter().find(|step| step.name == name)
+    }
+}
+
+/// Panics, at compile time, when a service says what another owns. Called by `reactions!`.
+pub const fn owned(declaration: &Declaration) {
+    let mut step = 0;
+    while step < declaration.steps.len() {
+        let says = declaration.steps[step].says;
+        let mut event = 0;
+        while event < says.len() {
+            if !same(says[event].owner, declaration.service) {
+                panic!("{}", says[event].stolen);
+            }
+            event += 1;
+        }
+        if declaration.steps[step].does.is_empty() {
+            panic!("{}", declaration.steps[step].name);
+        }
+        step += 1;
+    }
+}
+
+/// Panics, at compile time, when an event has no reader and is not `terminal`, or is heard and never said.
+pub const fn closed(all: &[&EventInfo], services: &[Declaration]) {
+    let mut at = 0;
+    while at < all.len() {
+        let event = all[at];
+        let (mut heard, mut said, mut service) = (false, false, 0);
+        while service < services.len() {
+            heard = heard || hears(&services[service], event.ty);
+            said = said || says(&services[service], event.ty);
+            service += 1;
+        }
+        if !heard && !event.terminal {
+            panic!("{}", event.unheard);
+        }
+        if heard && !said {
+            panic!("{}", event.unsaid);
+        }
+        at += 1;
+    }
+}
+
+const fn hears(declaration: &Declaration, ty: &str) -> bool {
+    let mut row = 0;
+    while row < declaration.rows.len() {
+        if matches!(declaration.rows[row].door, Door::Event) && same(declaration.rows[row].input, ty) {
+            return true;
+        }
+        row += 1;
+    }
+    false
+}
+
+const fn says(declaration: &Declaration, ty: &str) -> bool {
+    let mut step = 0;
+    while step < declaration.steps.len() {
+        let said = declaration.steps[step].says;
+        let mut event = 0;
+        while event < said.len() {
+            if same(said[event].ty, ty) {
+                return true;
+            }
+            event += 1;
+        }
+        step += 1;
+    }
+    false
+}
+
+/// `==` of texts is not const.
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < a.len() {
+        if a[at] != b[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
+}
