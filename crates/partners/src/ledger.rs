@@ -1,0 +1,236 @@
+//! The partners' own books: one redb file, one writer, no lost line.
+//!
+//! Every change goes to one thread, which takes all that wait into one transaction and commits
+//! them together: hundreds of requests in flight share one fsync. An answer leaves the process
+//! only after its commit.
+
+use std::{ops::Bound, path::Path, sync::Arc, thread::JoinHandle};
+
+use redb::{Database, MultimapTableDefinition, ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
+use serde::{Serialize, de::DeserializeOwned};
+use time::OffsetDateTime;
+use tokio::sync::{mpsc, oneshot};
+
+/// Changes in one transaction at most, so that the first of a crowd does not wait for all of it.
+const BATCH_MAX: usize = 512;
+/// Changes waiting for the writer at most; beyond that requests wait at the door.
+const WAITING_MAX: usize = 4096;
+/// Memory for the pages of the file, in bytes (redb's own default is 1 GiB).
+const CACHE_BYTES: usize = 64 << 20;
+
+/// Fingerprint of the request, status and body of its first answer.
+type Answer = (&'static [u8; 32], u16, &'static [u8]);
+/// (partner, idempotency key) → the answer.
+const ANSWERS: TableDefinition<(&str, &str), Answer> = TableDefinition::new("answers");
+
+/// What is kept in the books under an id and found again by its order.
+pub(crate) trait Record: Serialize + DeserializeOwned + Send + 'static {
+    /// Id → the record as JSON. Ids begin with time, so the order of ids is the order of creation.
+    const TABLE: TableDefinition<'static, &'static str, &'static [u8]>;
+    /// Order id → ids.
+    const BY_ORDER: MultimapTableDefinition<'static, &'static str, &'static str>;
+    /// The partner's own id.
+    fn id(&self) -> &str;
+    /// Our customer's reference.
+    fn order_id(&self) -> Option<&str>;
+    /// The record as it stands at `now`: time alone may have changed it.
+    fn at(self, now: OffsetDateTime) -> Self;
+}
+
+/// Why the books could not be read or written. Always a matter of this process, never of the request.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The file failed, or holds what cannot be decoded.
+    #[error("ledger file: {0}")]
+    File(#[source] Box<redb::Error>),
+    /// The batch was given up or the writer is gone: nothing of it was written.
+    #[error("the change was not written")]
+    NotWritten,
+    /// No thread could be started for the writer.
+    #[error("ledger writer: {0}")]
+    Writer(#[source] std::io::Error),
+}
+
+/// redb has an error type per call, and one that takes them all.
+impl<E> From<E> for LedgerError
+where
+    redb::Error: From<E>,
+{
+    fn from(error: E) -> Self {
+        Self::File(Box::new(error.into()))
+    }
+}
+
+/// The first answer to an idempotency key.
+pub(crate) struct StoredAnswer {
+    pub(crate) fingerprint: [u8; 32],
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Tells a waiting request that its change is durable.
+type Receipt = Box<dyn FnOnce() + Send>;
+type Change = Box<dyn FnOnce(&Books<'_>) -> Result<Receipt, LedgerError> + Send>;
+
+/// A handle on the books. The file is closed when the last handle is gone.
+#[derive(Clone)]
+pub(crate) struct Ledger {
+    database: Arc<Database>,
+    changes: mpsc::Sender<Change>,
+}
+
+impl Ledger {
+    /// Opens or creates the file, and starts the writer, which ends after the last handle.
+    pub(crate) fn open(path: &Path) -> Result<(Self, JoinHandle<()>), LedgerError> {
+        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+        let database = Arc::new(database);
+        let (changes, waiting) = mpsc::channel(WAITING_MAX);
+        let writer = {
+            let database = Arc::clone(&database);
+            std::thread::Builder::new()
+                .name("ledger".into())
+                .spawn(move || write_all(&database, waiting))
+                .map_err(LedgerError::Writer)?
+        };
+        Ok((Self { database, changes }, writer))
+    }
+
+    /// Runs `change` in a transaction that it shares with its neighbours; returns once it is durable.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Books<'_>) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let (sender, receiver) = oneshot::channel();
+        let change: Change = Box::new(move |books| {
+            let value = change(books)?;
+            // The asker may be gone; the change stands all the same.
+            Ok(Box::new(move || drop(sender.send(value))))
+        });
+        self.changes.send(change).await.map_err(|_| LedgerError::NotWritten)?;
+        receiver.await.map_err(|_| LedgerError::NotWritten)
+    }
+
+    /// A view of all that is committed.
+    pub(crate) fn read(&self) -> Result<Pages, LedgerError> {
+        Ok(Pages { transaction: self.database.begin_read()?, now: OffsetDateTime::now_utc() })
+    }
+}
+
+fn write_all(database: &Database, mut waiting: mpsc::Receiver<Change>) {
+    while let Some(first) = waiting.blocking_recv() {
+        match write_batch(database, first, &mut waiting) {
+            Ok(receipts) => receipts.into_iter().for_each(|tell| tell()),
+            // The receipts were dropped: each asker hears `NotWritten`.
+            Err(error) => tracing::error!(%error, "a batch was given up"),
+        }
+    }
+}
+
+fn write_batch(database: &Database, first: Change, waiting: &mut mpsc::Receiver<Change>) -> Result<Vec<Receipt>, LedgerError> {
+    let transaction = database.begin_write()?;
+    let books = Books { transaction: &transaction, now: OffsetDateTime::now_utc() };
+    let mut receipts = vec![first(&books)?];
+    while receipts.len() < BATCH_MAX
+        && let Ok(change) = waiting.try_recv()
+    {
+        receipts.push(change(&books)?);
+    }
+    transaction.commit()?;
+    Ok(receipts)
+}
+
+/// The books while the writer has them open.
+pub(crate) struct Books<'txn> {
+    transaction: &'txn WriteTransaction,
+    pub(crate) now: OffsetDateTime,
+}
+
+impl Books<'_> {
+    pub(crate) fn get<T: Record>(&self, id: &str) -> Result<Option<T>, LedgerError> {
+        let table = self.transaction.open_table(T::TABLE)?;
+        let found = redb::ReadableTable::get(&table, id)?;
+        found.map(|bytes| decode(bytes.value(), self.now)).transpose()
+    }
+
+    pub(crate) fn put<T: Record>(&self, record: &T) -> Result<(), LedgerError> {
+        let bytes = serde_json::to_vec(record).expect("records are plain data");
+        let mut table = self.transaction.open_table(T::TABLE)?;
+        let new = table.insert(record.id(), bytes.as_slice())?.is_none();
+        if let (true, Some(order_id)) = (new, record.order_id()) {
+            self.transaction.open_multimap_table(T::BY_ORDER)?.insert(order_id, record.id())?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn answer(&self, partner: &str, key: &str) -> Result<Option<StoredAnswer>, LedgerError> {
+        let table = self.transaction.open_table(ANSWERS)?;
+        let found = redb::ReadableTable::get(&table, (partner, key))?;
+        Ok(found.map(|row| {
+            let (fingerprint, status, body) = row.value();
+            StoredAnswer { fingerprint: *fingerprint, status, body: body.to_vec() }
+        }))
+    }
+
+    pub(crate) fn keep_answer(&self, partner: &str, key: &str, answer: &StoredAnswer) -> Result<(), LedgerError> {
+        let row = (&answer.fingerprint, answer.status, answer.body.as_slice());
+        self.transaction.open_table(ANSWERS)?.insert((partner, key), row)?;
+        Ok(())
+    }
+}
+
+/// The books as a reader sees them: a snapshot.
+pub(crate) struct Pages {
+    transaction: ReadTransaction,
+    pub(crate) now: OffsetDateTime,
+}
+
+impl Pages {
+    pub(crate) fn get<T: Record>(&self, id: &str) -> Result<Option<T>, LedgerError> {
+        let Some(table) = written(self.transaction.open_table(T::TABLE))? else {
+            return Ok(None);
+        };
+        table.get(id)?.map(|bytes| decode(bytes.value(), self.now)).transpose()
+    }
+
+    /// Everything of one order, oldest first.
+    pub(crate) fn of_order<T: Record>(&self, order_id: &str) -> Result<Vec<T>, LedgerError> {
+        let Some(index) = written(self.transaction.open_multimap_table(T::BY_ORDER))? else {
+            return Ok(Vec::new());
+        };
+        let mut records = Vec::new();
+        for id in index.get(order_id)? {
+            records.extend(self.get(id?.value())?);
+        }
+        Ok(records)
+    }
+
+    /// At most `limit` records created after the one called `after`, and whether there are more.
+    pub(crate) fn page<T: Record>(&self, after: Option<&str>, limit: usize) -> Result<(Vec<T>, bool), LedgerError> {
+        let mut records = Vec::new();
+        let Some(table) = written(self.transaction.open_table(T::TABLE))? else {
+            return Ok((records, false));
+        };
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        for row in table.range::<&str>((start, Bound::Unbounded))? {
+            if records.len() == limit {
+                return Ok((records, true));
+            }
+            records.push(decode(row?.1.value(), self.now)?);
+        }
+        Ok((records, false))
+    }
+}
+
+/// A table that nothing was ever written to does not exist yet, which is no error to a reader.
+fn written<T>(opened: Result<T, redb::TableError>) -> Result<Option<T>, LedgerError> {
+    match opened {
+        Ok(table) => Ok(Some(table)),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn decode<T: Record>(bytes: &[u8], now: OffsetDateTime) -> Result<T, LedgerError> {
+    let record: T = serde_json::from_slice(bytes).map_err(|error| redb::Error::Corrupted(format!("a record: {error}")))?;
+    Ok(record.at(now))
+}

@@ -1,0 +1,32 @@
+//! `partners`: settings, logs, and then [`partners::serve`].
+
+use std::io::IsTerminal as _;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let config = partners::Config::parse().with_key_files()?;
+    log(&config.rust_log)?;
+    partners::serve(&config).await?;
+    Ok(())
+}
+
+/// One JSON object a line, or something for people on a terminal.
+fn log(filter: &str) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter).context("RUST_LOG: not a filter such as info or partners=debug")?;
+    let registry = tracing_subscriber::registry().with(filter);
+    if std::io::stdout().is_terminal() {
+        registry.with(tracing_subscriber::fmt::layer()).init();
+        return Ok(());
+    }
+    let mut json = json_subscriber::JsonLayer::stdout();
+    json.with_timer("timestamp", tracing_subscriber::fmt::time::SystemTime);
+    json.with_level("level");
+    json.add_static_field("service", "partners".into());
+    json.with_flattened_event();
+    registry.with(json).init();
+    Ok(())
+}
