@@ -31,8 +31,8 @@ pub struct Config {
     /// File that holds the carrier's key; wins over the key.
     #[arg(long, env, value_name = "PATH")]
     pub carrier_key_file: Option<PathBuf>,
-    /// How long an authorization can be captured, such as 7d or 90s.
-    #[arg(long, env, default_value = "7d", value_name = "DURATION", value_parser = humantime::parse_duration)]
+    /// How long an authorization can be captured, such as 7d or 90s; at most 365d.
+    #[arg(long, env, default_value = "7d", value_name = "DURATION", value_parser = validity)]
     pub authorization_valid_for: Duration,
     /// What is logged: tracing-subscriber's filter.
     #[arg(long, env, default_value = "info", value_name = "FILTER")]
@@ -56,4 +56,10 @@ impl Config {
         }
         Ok(self)
     }
+}
+
+fn validity(text: &str) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let bound = Duration::from_secs(365 * 86_400);
+    if duration <= bound { Ok(duration) } else { Err("at most 365d".into()) }
 }

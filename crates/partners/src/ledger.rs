@@ -41,13 +41,13 @@ pub(crate) trait Record: Serialize + DeserializeOwned + Send + 'static {
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The file failed, or holds what cannot be decoded.
-    #[error("ledger file: {0}")]
-    File(#[source] Box<redb::Error>),
+    #[error(transparent)]
+    File(Box<redb::Error>),
     /// The batch was given up or the writer is gone: nothing of it was written.
     #[error("the change was not written")]
     NotWritten,
     /// No thread could be started for the writer.
-    #[error("ledger writer: {0}")]
+    #[error("no thread for the writer")]
     Writer(#[source] std::io::Error),
 }
 

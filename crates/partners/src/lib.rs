@@ -132,7 +132,7 @@ pub use ledger::LedgerError;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The directory of the ledger cannot be made.
-    #[error("cannot make DATA_DIR {path}: {source}")]
+    #[error("cannot make DATA_DIR {path}")]
     DataDir {
         /// What `DATA_DIR` says.
         path: PathBuf,
@@ -140,7 +140,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The ledger cannot be opened: another process holds it, or it is none.
-    #[error("cannot open {path}: {source}")]
+    #[error("cannot open {path}")]
     Ledger {
         /// The file.
         path: PathBuf,
@@ -148,7 +148,7 @@ pub enum StartError {
         source: LedgerError,
     },
     /// A port cannot be listened on.
-    #[error("cannot listen on {setting} {addr}: {source}")]
+    #[error("cannot listen on {setting} {addr}")]
     Listen {
         /// The variable that names the address.
         setting: &'static str,

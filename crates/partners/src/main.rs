@@ -1,14 +1,25 @@
 //! `partners`: settings, logs, and then [`partners::serve`].
 
-use std::io::IsTerminal as _;
+use std::{io::IsTerminal as _, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser as _;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    let config = partners::Config::parse().with_key_files()?;
+async fn main() -> ExitCode {
+    match run(partners::Config::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line: what, and why.
+            eprintln!("partners: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(config: partners::Config) -> anyhow::Result<()> {
+    let config = config.with_key_files()?;
     log(&config.rust_log)?;
     partners::serve(&config).await?;
     Ok(())

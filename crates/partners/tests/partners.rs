@@ -1,8 +1,14 @@
 //! The partners as their customers see them: over HTTP, on free ports, with a ledger of their own.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use clap::Parser as _;
+use futures_util::future::join_all;
 use partners::{Config, Partners};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -280,12 +286,46 @@ async fn the_first_answer_to_a_key_stands_through_a_restart() {
     assert_eq!(market.ledger("gateway", "").await["items"].as_array().map(Vec::len), Some(2));
 }
 
+/// The program itself on free ports, and where its gateway listens, as its log says.
+fn program(data: &Path) -> (Child, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_partners"))
+        .env("GATEWAY_ADDR", "127.0.0.1:0")
+        .env("CARRIER_ADDR", "127.0.0.1:0")
+        .env("DATA_DIR", data)
+        .env("RUST_LOG", "info")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    let log: Value = serde_json::from_str(&line).expect("one JSON object a line");
+    assert_eq!((&log["service"], &log["level"]), (&json!("partners"), &json!("INFO")), "{log}");
+    (child, log["gateway"].as_str().expect("an address").to_owned())
+}
+
+#[tokio::test]
+async fn what_was_answered_survives_kill_9_and_sigterm_ends_in_peace() {
+    let mut market = Market::open().await;
+    let data = tempfile::tempdir().expect("a directory");
+    let (mut child, gateway) = program(data.path());
+    market.partners.gateway = gateway.parse().expect("an address");
+    let first = market.authorize("o-1", "pm_card_visa", "k").await.expect("an answer");
+    child.kill().and_then(|()| child.wait()).expect("killed");
+
+    let (mut child, gateway) = program(data.path());
+    market.partners.gateway = gateway.parse().expect("an address");
+    let second = market.authorize("o-1", "pm_card_visa", "k").await.expect("an answer");
+    assert_eq!((second.replayed, second.body), (true, first.body));
+    Command::new("kill").arg(child.id().to_string()).status().expect("SIGTERM is sent");
+    assert_eq!(child.wait().expect("ends").code(), Some(0));
+}
+
 #[tokio::test]
 async fn one_key_charges_once_however_many_ask_at_once() {
     let market = Market::open().await;
     let asked = (0..40).map(|_| market.authorize("o-1", "pm_card_visa", "k"));
     let mut ids = std::collections::BTreeSet::new();
-    for answer in futures_of(asked).await {
+    for answer in join_all(asked).await {
         let answer = answer.expect("an answer");
         match answer.status {
             StatusCode::OK => drop(ids.insert(answer.id().to_owned())),
@@ -294,21 +334,6 @@ async fn one_key_charges_once_however_many_ask_at_once() {
     }
     assert_eq!(ids.len(), 1);
     assert_eq!(market.ledger("gateway", "/o-1").await["items"].as_array().map(Vec::len), Some(1));
-}
-
-/// All at once, on this task.
-async fn futures_of<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut pinned: Vec<_> = futures.map(|future| (Box::pin(future), None)).collect();
-    std::future::poll_fn(|context| {
-        for (future, output) in pinned.iter_mut().filter(|(_, output)| output.is_none()) {
-            if let std::task::Poll::Ready(value) = future.as_mut().poll(context) {
-                *output = Some(value);
-            }
-        }
-        if pinned.iter().all(|(_, output)| output.is_some()) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
-    pinned.into_iter().filter_map(|(_, output)| output).collect()
 }
 
 #[tokio::test]
