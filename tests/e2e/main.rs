@@ -1,0 +1,40 @@
+//! End to end: the real binaries on real Postgres and NATS, over HTTP only. One stack serves the tests that share; those
+//! that kill things or turn time have one of their own. Closing a stack audits it, and the audit is a test like the others.
+
+mod backward;
+mod cancel;
+mod contention;
+mod crash;
+mod edge;
+mod expiry;
+mod forward;
+mod partners;
+mod throng;
+mod world;
+
+use std::{process::ExitCode, sync::Arc};
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let shared = Arc::new(world::Shared::default());
+    let trials = [
+        forward::trials(&shared),
+        backward::trials(&shared),
+        cancel::trials(&shared),
+        contention::trials(&shared),
+        partners::trials(&shared),
+        edge::trials(&shared),
+        throng::trials(&shared),
+        expiry::trials(),
+        crash::trials(),
+    ];
+    let ended = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
+    if arguments.list || !shared.started() {
+        return ended.exit_code();
+    }
+    let audit = Trial::test("closing::the_shared_stack_adds_up", move || world::told(shared.close()));
+    let closing = libtest_mimic::run(&Arguments { filter: None, exact: false, skip: Vec::new(), ..arguments }, vec![audit]);
+    if ended.has_failed() { ended.exit_code() } else { closing.exit_code() }
+}

@@ -1,0 +1,127 @@
+//! A stack with what tests say things with; started when the first test needs it, audited when it is closed.
+
+use std::sync::{Arc, OnceLock};
+
+use anyhow::Context as _;
+use ensemble::{Options, Stack, audit};
+use libtest_mimic::{Failed, Trial};
+use tests::{Customer, Partner};
+use tokio::{
+    runtime::{Builder, Runtime},
+    sync::Mutex,
+};
+use uuid::Uuid;
+
+/// A running stack, and everybody who speaks to it.
+pub(crate) struct World {
+    pub(crate) customer: Customer,
+    pub(crate) gateway: Partner,
+    pub(crate) carrier: Partner,
+    /// For who kills and starts parts.
+    pub(crate) stack: Mutex<Stack>,
+}
+
+impl World {
+    pub(crate) async fn start(options: Options) -> anyhow::Result<Arc<Self>> {
+        let stack = Stack::start(options).await?;
+        let customer = Customer::at(stack.order_url(), stack.url(ensemble::Service::Inventory), stack.url(ensemble::Service::Shipping));
+        let (gateway, carrier) = (Partner::at(stack.gateway_url()), Partner::at(stack.carrier_url()));
+        Ok(Arc::new(Self { customer, gateway, carrier, stack: Mutex::new(stack) }))
+    }
+
+    /// A text that nobody else uses.
+    pub(crate) fn tag(&self) -> String {
+        format!("t{}", Uuid::new_v4().simple())
+    }
+
+    /// An Idempotency-Key that nobody else uses, as it stands in the header.
+    pub(crate) fn key(&self) -> String {
+        format!("\"{}\"", Uuid::new_v4())
+    }
+
+    /// Audits the six invariants over the four databases and the partners' ledgers, then stops and removes everything.
+    pub(crate) async fn close(self: Arc<Self>) -> anyhow::Result<()> {
+        let stack = Arc::into_inner(self).context("somebody still uses the stack")?.stack.into_inner();
+        let found = audit::at_rest(stack.addresses()).await;
+        let stopped = stack.finish().await;
+        found.and_then(audit::Report::must_be_clean).and(stopped)
+    }
+}
+
+/// The stack of the tests that share one.
+#[derive(Default)]
+pub(crate) struct Shared {
+    world: OnceLock<Result<(Runtime, std::sync::Mutex<Option<Arc<World>>>), String>>,
+}
+
+impl Shared {
+    pub(crate) fn started(&self) -> bool {
+        self.world.get().is_some()
+    }
+
+    fn run<F: Future<Output = anyhow::Result<()>>>(&self, test: impl FnOnce(Arc<World>) -> F) -> anyhow::Result<()> {
+        let begun = self.world.get_or_init(|| {
+            let runtime = runtime().map_err(|error| format!("{error:#}"))?;
+            let world = runtime.block_on(World::start(Options::default())).map_err(|error| format!("{error:#}"))?;
+            Ok((runtime, std::sync::Mutex::new(Some(world))))
+        });
+        let (runtime, world) = begun.as_ref().map_err(|error| anyhow::anyhow!("the stack did not start: {error}"))?;
+        let world = world.lock().ok().and_then(|world| world.clone()).context("the stack is closed")?;
+        runtime.block_on(test(world))
+    }
+
+    pub(crate) fn close(&self) -> anyhow::Result<()> {
+        let Some(Ok((runtime, world))) = self.world.get() else { anyhow::bail!("the stack never ran") };
+        let world = world.lock().ok().and_then(|mut world| world.take()).context("the stack is closed")?;
+        runtime.block_on(world.close())
+    }
+}
+
+/// The tests of one module on the shared stack.
+pub(crate) struct Trials {
+    shared: Arc<Shared>,
+    module: &'static str,
+    trials: Vec<Trial>,
+}
+
+impl Trials {
+    pub(crate) fn on(shared: &Arc<Shared>, module: &'static str) -> Self {
+        Self { shared: shared.clone(), module, trials: Vec::new() }
+    }
+
+    pub(crate) fn add<F>(&mut self, name: &str, test: impl FnOnce(Arc<World>) -> F + Send + 'static)
+    where
+        F: Future<Output = anyhow::Result<()>>,
+    {
+        let shared = self.shared.clone();
+        self.trials.push(Trial::test(format!("{}::{name}", self.module), move || told(shared.run(test))));
+    }
+
+    pub(crate) fn all(self) -> Vec<Trial> {
+        self.trials
+    }
+}
+
+/// A test with a stack of its own.
+pub(crate) fn alone<F>(name: &str, options: fn() -> Options, test: impl FnOnce(Arc<World>) -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    Trial::test(name.to_owned(), move || {
+        told(runtime().and_then(|runtime| {
+            runtime.block_on(async {
+                let world = World::start(options()).await?;
+                test(world.clone()).await?;
+                world.close().await
+            })
+        }))
+    })
+}
+
+pub(crate) fn told(outcome: anyhow::Result<()>) -> Result<(), Failed> {
+    outcome.map_err(|error| Failed::from(format!("{error:#}")))
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    Ok(Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
+}
