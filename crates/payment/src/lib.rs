@@ -7,5 +7,7 @@
 mod domain;
 mod reactions;
 
+pub mod examples;
+
 pub use domain::{Authorization, AuthorizeCard, CaptureCharge, Hold, Holds, RefundCharge, Settlement, VoidCharge};
 pub use reactions::{Call, Input, Payment, step};

@@ -5,21 +5,27 @@
 //! form of that function ([`reactions!`]), what may come out of it ([`Outcome`]), the rows it works on ([`Records`]),
 //! and the rules by which a batch of inputs is taken ([`batch`]). It promises that what compiles cannot say what it
 //! did not declare, nor forget how a step is undone. It knows no I/O, no clock and no randomness: the chassis runs it
-//! in transactions, the tests in tables, the checker in every order there is.
+//! in transactions, the tests in tables ([`table`], [`trials`]), the checker in every order there is.
 
 mod declaration;
 mod outcome;
+mod parking;
 mod participant;
 mod reactions;
 mod records;
 
 pub mod batch;
+pub mod examples;
+pub mod explore;
+pub mod table;
+pub mod trials;
 
 pub use declaration::{Declaration, Door, Kind, Row, StepDecl, closed, owned};
 pub use outcome::{
     Because, Decision, Effects, Fault, Outcome, Problem, Receipt, Reply, Wake, ask, confirmed, confirms_later, contradiction,
     not_yet, nothing, reply, say,
 };
+pub use parking::{Parked, park};
 pub use participant::{
     Answered, Asks, Calls, Claim, Command, Context, Deadline, Forward, Inputs, Participant, Request, Says, Step, Undo,
 };

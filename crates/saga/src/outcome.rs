@@ -197,7 +197,7 @@ impl<S: Step> Outcome<S> {
     where
         S: Says<E>,
     {
-        self.and(|effects| effects.events.push(event.into())).as_done()
+        self.and(|effects| effects.events.push(event.into())).into_done()
     }
 
     /// And asks a partner to do that.
@@ -205,7 +205,7 @@ impl<S: Step> Outcome<S> {
     where
         S: Asks<C>,
     {
-        self.and(|effects| effects.calls.push(S::call(call))).as_done()
+        self.and(|effects| effects.calls.push(S::call(call))).into_done()
     }
 
     /// And sets this saga's deadline `D`, in place of the one that was set before.
@@ -241,7 +241,7 @@ impl<S: Step> Outcome<S> {
         self
     }
 
-    fn as_done(self) -> Self {
+    fn into_done(self) -> Self {
         match self.0 {
             Decision::Nothing(_, effects) => Self(Decision::Done(effects), PhantomData),
             other => Self(other, PhantomData),

@@ -1,0 +1,3 @@
+//! Payment's reactions: every input in every state as a table that is reviewed like code, and what each of them must stand.
+
+saga::trials!("src/domain.table.txt", payment::examples::examples());
