@@ -1,0 +1,161 @@
+//! `ensemble <verb>`: results on stdout, talk on stderr. It ends with 0 when all is well, 1 when it found
+//! something, 2 when it was called wrongly, 3 when what it asked does not answer.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use ensemble::stack::standing::{Name, Standing};
+use ensemble::{Part, Profile, Talk, demo, doctor, report};
+
+/// Starts, watches and shows a stack of Ensemble: four services, no conductor.
+#[derive(Parser)]
+#[command(name = "ensemble", version, arg_required_else_help = true, after_help = VARIABLES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const VARIABLES: &str = "\
+Environment:
+  ENSEMBLE_HOUSING      docker or native: what the stack runs in [default: docker where an engine answers]
+  ENSEMBLE_PROFILE      dev or release: how the programs are compiled [default: dev]
+  ENSEMBLE_PORT_OFFSET  a number added to every port [default: 0]
+  ENSEMBLE_NAME         which stack is meant, where there are several [default: ensemble]
+  RUST_LOG, OTEL_EXPORTER_OTLP_ENDPOINT, EXPIRES_AFTER  are passed on to the services by `up`
+  NO_COLOR              no colours";
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Builds what is needed, starts the stack and returns when it is ready.
+    Up,
+    /// Stops the stack; its data stays.
+    Down {
+        /// Drops its data too.
+        #[arg(long)]
+        volumes: bool,
+    },
+    /// Says how each part fares; ends with 1 if one is not ready.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows what the parts have logged.
+    Logs {
+        /// One of postgres, nats, partners, order, inventory, payment, shipping [default: all]
+        part: Option<Part>,
+        /// Goes on as it grows.
+        #[arg(short, long)]
+        follow: bool,
+        /// How many lines of each.
+        #[arg(short = 'n', long, default_value_t = 100)]
+        lines: usize,
+    },
+    /// Checks what a stack needs of this machine, and says how to get what is missing.
+    Doctor {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Plays five orders, one for each way of ending, and prints what happened to each.
+    Demo {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// How a verb ended, if nothing went wrong.
+enum Ended {
+    Well,
+    FoundSomething,
+    NotReachable,
+}
+
+impl From<Ended> for ExitCode {
+    fn from(ended: Ended) -> Self {
+        Self::from(match ended {
+            Ended::Well => 0,
+            Ended::FoundSomething => 1,
+            Ended::NotReachable => 3,
+        })
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse().verb).await {
+        Ok(ended) => ended.into(),
+        Err(error) => {
+            anstream::eprintln!("ensemble: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+async fn run(verb: Verb) -> anyhow::Result<Ended> {
+    let talk = Talk::to_the_user();
+    match verb {
+        Verb::Up => up(&talk).await,
+        Verb::Down { volumes } => down(volumes, &talk).await,
+        Verb::Status { json } => status(json, &talk).await,
+        Verb::Logs { part, follow, lines } => logs(part, follow, lines, &talk).await,
+        Verb::Doctor { json } => examine(json).await,
+        Verb::Demo { json } => play(json, &talk).await,
+    }
+}
+
+async fn up(talk: &Talk) -> anyhow::Result<Ended> {
+    let standing = Standing::up(&Name::asked_for()?, Profile::asked_for()?, talk).await?;
+    anstream::println!("{}", report::welcome(standing.addresses()));
+    Ok(Ended::Well)
+}
+
+async fn down(volumes: bool, talk: &Talk) -> anyhow::Result<Ended> {
+    match Standing::find(&Name::asked_for()?).await? {
+        Some(standing) => standing.down(volumes, talk).await?,
+        None => talk.say("nothing is up"),
+    }
+    Ok(Ended::Well)
+}
+
+async fn status(json: bool, talk: &Talk) -> anyhow::Result<Ended> {
+    let Some(standing) = found(talk).await? else { return Ok(Ended::NotReachable) };
+    let fares = standing.status().await;
+    anstream::println!("{}", report::status(&fares, standing.housing(), json)?);
+    Ok(if fares.iter().all(|fare| fare.ready) { Ended::Well } else { Ended::FoundSomething })
+}
+
+async fn logs(part: Option<Part>, follow: bool, lines: usize, talk: &Talk) -> anyhow::Result<Ended> {
+    let Some(standing) = found(talk).await? else { return Ok(Ended::NotReachable) };
+    let parts = part.map_or(Part::ALL.to_vec(), |part| vec![part]);
+    standing.show_logs(&parts, follow, lines).await?;
+    Ok(Ended::Well)
+}
+
+async fn examine(json: bool) -> anyhow::Result<Ended> {
+    let findings = doctor::examine().await?;
+    anstream::println!("{}", report::findings(&findings, json)?);
+    Ok(if findings.iter().any(doctor::Finding::is_in_the_way) { Ended::FoundSomething } else { Ended::Well })
+}
+
+async fn play(json: bool, talk: &Talk) -> anyhow::Result<Ended> {
+    let Some(standing) = found(talk).await? else { return Ok(Ended::NotReachable) };
+    let mut as_foretold = true;
+    for scene in demo::SCENES {
+        let played =
+            demo::play(scene, standing.addresses()).await.with_context(|| format!("could not play \"{}\"", scene.title))?;
+        as_foretold &= played.ended_as_foretold();
+        anstream::println!("{}", report::played(&played, json)?);
+    }
+    Ok(if as_foretold { Ended::Well } else { Ended::FoundSomething })
+}
+
+async fn found(talk: &Talk) -> anyhow::Result<Option<Standing>> {
+    let standing = Standing::find(&Name::asked_for()?).await?;
+    if standing.is_none() {
+        talk.say("nothing is up: `just up` (or `cargo ensemble up`) starts a stack");
+    }
+    Ok(standing)
+}

@@ -1,0 +1,104 @@
+//! How results look on stdout: for people, or as JSON.
+
+use std::fmt::Write;
+
+use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use owo_colors::OwoColorize;
+use serde::Serialize;
+
+use crate::demo::Played;
+use crate::doctor::{Finding, Verdict};
+use crate::part::Service;
+use crate::stack::standing::Fare;
+use crate::stack::{Addresses, Housing};
+
+/// The four lines of a stack that is up: the API, an order to paste, the demo, how to stop.
+pub fn welcome(addresses: &Addresses) -> String {
+    let api = addresses.url(Service::Order);
+    let order = r#"{"customer_id":"c-1001","currency":"EUR","lines":[{"sku":"TEA-001","quantity":2}],"payment_method":"pm_card_visa","ship_to":{"name":"Ada","street":"1 Main St","city":"Berlin","postal_code":"10115","country":"DE"}}"#;
+    let curl = format!(
+        "curl -sS {api}/v1/orders -H 'Content-Type: application/json' -H \"Idempotency-Key: \\\"try-$(date +%s)\\\"\" -H 'Prefer: wait=10' -d '{order}'"
+    );
+    let lines = [
+        ("API", format!("{api}/v1/orders, described at {api}/docs")),
+        ("Order", curl),
+        ("Demo", "just demo".to_owned()),
+        ("Stop", "just down".to_owned()),
+    ];
+    lines.map(|(name, value)| format!("{:<6} {value}", name.bold())).join("\n")
+}
+
+/// How each part fares.
+///
+/// # Errors
+/// None that can happen: JSON of plain values.
+pub fn status(fares: &[Fare], housing: Housing, json: bool) -> anyhow::Result<String> {
+    #[derive(Serialize)]
+    struct Status<'a> {
+        housing: Housing,
+        parts: &'a [Fare],
+    }
+    if json {
+        return Ok(serde_json::to_string_pretty(&Status { housing, parts: fares })?);
+    }
+    let rows = fares.iter().map(|fare| {
+        let (word, color) = if fare.ready { ("ready", Color::Green) } else { ("not ready", Color::Red) };
+        let seen = fare.seen.as_deref().unwrap_or_default();
+        [Cell::new(&fare.part), Cell::new(word).fg(color), Cell::new(&fare.address), Cell::new(seen)]
+    });
+    Ok(table(rows))
+}
+
+/// What the doctor found.
+///
+/// # Errors
+/// None that can happen: JSON of plain values.
+pub fn findings(findings: &[Finding], json: bool) -> anyhow::Result<String> {
+    if json {
+        return Ok(serde_json::to_string_pretty(findings)?);
+    }
+    let rows = findings.iter().map(|finding| {
+        let (word, color) = match finding.verdict {
+            Verdict::Good => ("good", Color::Green),
+            Verdict::Optional => ("optional", Color::Grey),
+            Verdict::Comes => ("comes", Color::Yellow),
+            Verdict::Bad => ("missing", Color::Red),
+        };
+        let fix = finding.fix.as_deref().unwrap_or_default();
+        [Cell::new(word).fg(color), Cell::new(finding.what), Cell::new(&finding.seen), Cell::new(fix)]
+    });
+    Ok(table(rows))
+}
+
+/// Aligned columns without a frame: as good to `grep` as to read.
+fn table(rows: impl Iterator<Item = [Cell; 4]>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.add_rows(rows);
+    table.trim_fmt()
+}
+
+/// One order of the demo: its timeline and its sentence.
+///
+/// # Errors
+/// None that can happen: JSON of plain values.
+pub fn played(played: &Played, json: bool) -> anyhow::Result<String> {
+    if json {
+        return Ok(serde_json::to_string(played)?);
+    }
+    let order = &played.order;
+    let mut text = format!("{}  {} {}\n", played.title.bold(), order.status, order.reason.as_deref().unwrap_or_default());
+    let began = order.timeline.first().map(|moment| moment.time);
+    for moment in &order.timeline {
+        let after = began.map_or(0.0, |began| (moment.time - began).as_seconds_f64() * 1000.0);
+        let what = moment.what.rsplit_once(".v").map_or(moment.what.as_str(), |(name, _)| name);
+        let who = moment.source.rsplit('/').next().unwrap_or_default();
+        writeln!(text, "  {:>8} {what:<28} {who}", format!("+{after:.0} ms").dimmed())?;
+    }
+    writeln!(text, "  {}", order.explanation)?;
+    if !played.ended_as_foretold() {
+        let (status, reason) = played.foretold;
+        writeln!(text, "  {} it was to end {status} {}", "but".red(), reason.unwrap_or_default())?;
+    }
+    Ok(text)
+}

@@ -1,0 +1,411 @@
+//! A stack: PostgreSQL with four databases, NATS with JetStream, the partners, the four services.
+//!
+//! There are two ways to have one. [`Stack`] is a test's own: on free ports, its servers in containers where an
+//! engine answers, its services processes that can be killed and paused; it leaves nothing behind.
+//! [`Standing`](standing::Standing) is what `ensemble up` leaves running, with its data, until `ensemble down`.
+
+mod addresses;
+mod ports;
+mod secrets;
+
+pub mod standing;
+
+mod compose;
+mod containers;
+mod environment;
+mod housing;
+pub(crate) mod images;
+mod native;
+mod process;
+mod reaper;
+pub(crate) mod servers;
+
+pub(crate) mod command;
+pub(crate) mod docker;
+pub(crate) mod root;
+pub(crate) mod wait;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rustix::process::Signal;
+
+pub use addresses::Addresses;
+pub use housing::{HOUSING_VARIABLE, Housing};
+pub use ports::Ports;
+pub(crate) use ports::is_free;
+pub use secrets::Secrets;
+
+use crate::part::{Part, Service};
+use crate::talk::Talk;
+use crate::workspace::{self, Profile};
+use containers::Container;
+use docker::Docker;
+use images::Image;
+use native::Native;
+use ports::PortBlock;
+use process::Process;
+use reaper::Reaper;
+use servers::Servers;
+
+/// How long a part may take until it is ready. A machine with two cores compiles and tests at the same time.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// A service says that it drains within 10 s.
+const STOPPED_WITHIN: Duration = Duration::from_secs(12);
+
+/// What a stack is made of, where it differs from the usual.
+#[derive(Clone, Debug)]
+pub struct Options {
+    profile: Profile,
+    housing: Option<Housing>,
+    parts: Vec<Part>,
+    environment: HashMap<Part, Vec<(String, String)>>,
+    postgres: Vec<(String, String)>,
+}
+
+impl Default for Options {
+    /// All parts, compiled for development, housed as the machine allows; PostgreSQL small, but as durable as ever.
+    fn default() -> Self {
+        let settings = [("max_connections", "200"), ("shared_buffers", "64MB"), ("max_wal_size", "1GB"), ("jit", "off")];
+        Self {
+            profile: Profile::Dev,
+            housing: None,
+            parts: Part::ALL.to_vec(),
+            environment: HashMap::new(),
+            postgres: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        }
+    }
+}
+
+impl Options {
+    /// Without the services: what they stand on.
+    pub fn ground() -> Self {
+        Self { parts: Part::GROUND.to_vec(), ..Self::default() }
+    }
+
+    /// Only these parts.
+    #[must_use]
+    pub fn parts(mut self, parts: impl IntoIterator<Item = Part>) -> Self {
+        self.parts = parts.into_iter().collect();
+        self
+    }
+
+    /// How the programs are compiled.
+    #[must_use]
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// What the two servers run in, whatever [`HOUSING_VARIABLE`] says.
+    #[must_use]
+    pub fn housing(mut self, housing: Housing) -> Self {
+        self.housing = Some(housing);
+        self
+    }
+
+    /// A variable for one of our programs.
+    #[must_use]
+    pub fn set(mut self, part: impl Into<Part>, name: &str, value: impl Into<String>) -> Self {
+        self.environment.entry(part.into()).or_default().push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// A variable for all four services.
+    #[must_use]
+    pub fn set_all(self, name: &str, value: &str) -> Self {
+        Service::ALL.into_iter().fold(self, |options, service| options.set(service, name, value))
+    }
+
+    /// A setting of PostgreSQL; a later one wins.
+    #[must_use]
+    pub fn postgres(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.postgres.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
+/// What one part of a stack is, just now.
+enum Home {
+    Process(Process),
+    Container(Box<Container>),
+}
+
+/// A stack of one's own, for a test or a measurement.
+///
+/// Its life: [`Stack::start`] returns when every part is ready; [`Stack::finish`] stops all of it and removes what
+/// it has written. Dropped without that, or with the program killed, it is removed all the same, but not in order.
+pub struct Stack {
+    name: String,
+    native: Native,
+    homes: HashMap<Part, Home>,
+    housing: Housing,
+    finished: bool,
+    _ports: PortBlock,
+    // Last: it removes what is left when all else has been dropped.
+    _reaper: Reaper,
+}
+
+impl Stack {
+    /// Builds what is needed, starts it, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When something cannot be built, installed or started, or is not ready in time; with the end of its log.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let talk = Talk::in_lines_when_slow();
+        let binaries = workspace::build(&options.parts, options.profile, &talk).await?;
+        let docker = Docker::ask().await;
+        let asked = options.housing.map_or_else(Housing::asked_for, |housing| Ok(Some(housing)))?;
+        let housing = Housing::choose(asked, docker.as_ref())?;
+        let servers = match housing {
+            Housing::Docker => images::ensure(&Image::SERVERS, &talk).await.map(|()| None)?,
+            Housing::Native => Some(Servers::ensure(&talk).await?),
+        };
+
+        let ports = PortBlock::take()?;
+        let name = format!("ensemble-{:012x}", rand::random::<u64>() >> 16);
+        let addresses = Addresses { ports: ports.ports.clone(), secrets: Secrets::draw() };
+        let dir = std::env::temp_dir().join(&name);
+        let native = Native { dir, addresses, binaries, servers, postgres: options.postgres, environment: options.environment };
+        native.prepare()?;
+        let reaper = Reaper::watch(&native.dir, &name, housing == Housing::Docker)?;
+        let mut stack = Self { name, native, homes: HashMap::new(), housing, finished: false, _ports: ports, _reaper: reaper };
+        stack.start_all(&options.parts).await?;
+        Ok(stack)
+    }
+
+    /// The ground first, then the services: together, since they wait for nobody but it.
+    async fn start_all(&mut self, parts: &[Part]) -> anyhow::Result<()> {
+        let (ground, services): (Vec<_>, Vec<_>) = parts.iter().partition(|part| Part::GROUND.contains(part));
+        for together in [ground, services] {
+            for part in &together {
+                let home = self.make(*part).await?;
+                self.homes.insert(*part, home);
+            }
+            for part in together {
+                self.wait_until_ready(part).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn make(&self, part: Part) -> anyhow::Result<Home> {
+        let (native, name) = (&self.native, &self.name);
+        match (self.housing, part) {
+            (Housing::Docker, Part::Postgres) => Container::postgres(&native.addresses, &native.postgres, name)
+                .await
+                .map(|container| Home::Container(Box::new(container))),
+            (Housing::Docker, Part::Nats) => Container::nats(&native.addresses, &native.data(part), name)
+                .await
+                .map(|container| Home::Container(Box::new(container))),
+            (Housing::Docker | Housing::Native, part) => native.start(part).await.map(Home::Process),
+        }
+    }
+
+    /// Waits until a part does its work.
+    ///
+    /// # Errors
+    /// When it ends, or is not ready within a minute; with what it answered and the end of its log.
+    pub async fn wait_until_ready(&self, part: impl Into<Part>) -> anyhow::Result<()> {
+        let part = part.into();
+        let ready = wait::until(Instant::now() + READY_WITHIN, || async {
+            match self.homes.get(&part) {
+                Some(Home::Process(process)) if !process.is_alive() => {
+                    // Not worth another try, but worth saying how.
+                    return Ok(Err(anyhow::anyhow!(
+                        "it ended: {}",
+                        process.ended().map_or("how, nobody saw".to_owned(), |status| status.to_string())
+                    )));
+                }
+                Some(Home::Process(_) | Home::Container(_)) => {}
+                None => return Ok(Err(anyhow::anyhow!("it is not part of this stack"))),
+            }
+            wait::probe(part, &self.native.addresses).await.map(Ok).map_err(|seen| format!("{seen:#}"))
+        })
+        .await
+        .and_then(|outcome| outcome);
+        if let Err(seen) = ready {
+            let log = self.logs(part).await.unwrap_or_default();
+            return Err(seen.context(format!("{part} is not ready; the end of its log:\n{}", command::last_lines(&log, 20))));
+        }
+        Ok(())
+    }
+
+    /// kill -9.
+    pub async fn kill(&self, part: impl Into<Part>) -> anyhow::Result<()> {
+        match self.home(part.into())? {
+            Home::Process(process) => process.kill().await,
+            Home::Container(container) => container.docker("kill").await,
+        }
+    }
+
+    /// SIGTERM, and waits for the end.
+    ///
+    /// # Errors
+    /// When it does not end within 12 s, or ends with anything but success.
+    pub async fn stop(&self, part: impl Into<Part>) -> anyhow::Result<()> {
+        let part = part.into();
+        match self.home(part)? {
+            Home::Container(container) => container.docker("stop").await,
+            Home::Process(process) => {
+                process.stop(STOPPED_WITHIN).await.with_context(|| format!("{part} does not stop"))?;
+                let ended = process.ended();
+                anyhow::ensure!(
+                    !part.is_ours() || ended.is_none_or(|status| status.success()),
+                    "{part} was asked to stop and ended with {}",
+                    ended.unwrap_or_default()
+                );
+                Ok(())
+            }
+        }
+    }
+
+    /// Starts a part again that was killed or stopped, at the same address with the same data, and waits until it
+    /// is ready.
+    pub async fn start_part(&mut self, part: impl Into<Part>) -> anyhow::Result<()> {
+        let part = part.into();
+        match self.home(part)? {
+            Home::Container(container) => container.docker("start").await?,
+            Home::Process(_) => {
+                let process = self.native.start(part).await?;
+                self.homes.insert(part, Home::Process(process));
+            }
+        }
+        self.wait_until_ready(part).await
+    }
+
+    /// Stops a part in good order and starts it again.
+    pub async fn restart(&mut self, part: impl Into<Part>) -> anyhow::Result<()> {
+        let part = part.into();
+        self.stop(part).await?;
+        self.start_part(part).await
+    }
+
+    /// SIGSTOP: it is there, holds its connections, and does nothing.
+    pub async fn pause(&self, part: impl Into<Part>) -> anyhow::Result<()> {
+        match self.home(part.into())? {
+            Home::Process(process) => process.signal(Signal::STOP),
+            Home::Container(container) => container.docker("pause").await,
+        }
+    }
+
+    /// SIGCONT.
+    pub async fn resume(&self, part: impl Into<Part>) -> anyhow::Result<()> {
+        match self.home(part.into())? {
+            Home::Process(process) => process.signal(Signal::CONT),
+            Home::Container(container) => container.docker("unpause").await,
+        }
+    }
+
+    /// Everything that a part has said since the stack was started.
+    pub async fn logs(&self, part: impl Into<Part>) -> anyhow::Result<String> {
+        let part = part.into();
+        match self.home(part)? {
+            Home::Process(_) => {
+                let path = self.native.log(part);
+                std::fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))
+            }
+            Home::Container(container) => container.log().await,
+        }
+    }
+
+    /// The process of a part that runs as one.
+    pub fn process_id(&self, part: impl Into<Part>) -> Option<i32> {
+        match self.homes.get(&part.into())? {
+            Home::Process(process) => Some(process.pid()),
+            Home::Container(_) => None,
+        }
+    }
+
+    /// What the two servers run in.
+    pub fn housing(&self) -> Housing {
+        self.housing
+    }
+
+    /// Where a part keeps what it keeps, on this machine. PostgreSQL in a container keeps it in there.
+    pub fn data(&self, part: impl Into<Part>) -> std::path::PathBuf {
+        self.native.data(part.into())
+    }
+
+    /// Where everything is reached.
+    pub fn addresses(&self) -> &Addresses {
+        &self.native.addresses
+    }
+
+    /// Order's API.
+    pub fn order_url(&self) -> String {
+        self.addresses().url(Service::Order)
+    }
+
+    /// A service's API.
+    pub fn url(&self, service: Service) -> String {
+        self.addresses().url(service)
+    }
+
+    /// A service's probes, metrics and operator's door.
+    pub fn admin_url(&self, service: Service) -> String {
+        self.addresses().admin_url(service)
+    }
+
+    /// The card gateway.
+    pub fn gateway_url(&self) -> String {
+        self.addresses().gateway_url()
+    }
+
+    /// The carrier.
+    pub fn carrier_url(&self) -> String {
+        self.addresses().carrier_url()
+    }
+
+    /// A service's database, as that service sees it.
+    pub fn database_url(&self, service: Service) -> String {
+        self.addresses().database_url(service)
+    }
+
+    /// The broker.
+    pub fn nats_url(&self) -> String {
+        self.addresses().nats_url()
+    }
+
+    fn home(&self, part: Part) -> anyhow::Result<&Home> {
+        self.homes.get(&part).with_context(|| format!("{part} is not part of this stack"))
+    }
+
+    /// Stops everything in good order and removes what it wrote.
+    ///
+    /// # Errors
+    /// When a service does not drain in time or ends badly, or something cannot be removed.
+    pub async fn finish(mut self) -> anyhow::Result<()> {
+        self.finished = true;
+        let mut stopped = Ok(());
+        for part in Part::ALL.into_iter().rev().filter(|part| self.homes.contains_key(part)).collect::<Vec<_>>() {
+            let home = self.homes.get(&part);
+            let ended = match home {
+                Some(Home::Process(process)) if part.is_ours() && process.is_alive() => self.stop(part).await,
+                // Nobody will read what the servers keep: no need to wait until they have put it in order.
+                Some(Home::Process(process)) => process.kill().await,
+                Some(Home::Container(_)) | None => Ok(()),
+            };
+            stopped = stopped.and(ended);
+            if let Some(Home::Container(container)) = self.homes.remove(&part) {
+                stopped = stopped.and(container.remove().await);
+            }
+        }
+        stopped
+    }
+}
+
+/// Who drops a stack without finishing it has met something unexpected. What our programs said last may tell what;
+/// afterwards it is gone.
+impl Drop for Stack {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        for part in self.homes.keys().filter(|part| part.is_ours()) {
+            let log = std::fs::read_to_string(self.native.log(*part)).unwrap_or_default();
+            eprintln!("--- the end of {part}'s log\n{}", command::last_lines(&log, 15));
+        }
+    }
+}

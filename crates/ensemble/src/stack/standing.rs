@@ -1,0 +1,397 @@
+//! The stack that `ensemble up` leaves running: on the documented ports, with its data, until it is taken down.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::part::{Part, Service};
+use crate::stack::addresses::Addresses;
+use crate::stack::compose::Project;
+use crate::stack::docker::{Compose, Docker};
+use crate::stack::housing::Housing;
+use crate::stack::images::{self, Image};
+use crate::stack::native::Native;
+use crate::stack::ports::{Ports, is_free};
+use crate::stack::process::Process;
+use crate::stack::secrets::Secrets;
+use crate::stack::servers::Servers;
+use crate::stack::{command, root, wait};
+use crate::talk::Talk;
+use crate::workspace::{self, Binaries, Profile};
+
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const STOPPED_WITHIN: Duration = Duration::from_secs(30);
+
+/// Which standing stack is meant: one machine may hold several, each with a name and ports of its own.
+#[derive(Clone, Debug)]
+pub struct Name {
+    name: String,
+    offset: u16,
+}
+
+impl Name {
+    /// What `ENSEMBLE_NAME` (else `ensemble`) and `ENSEMBLE_PORT_OFFSET` (else 0) say.
+    ///
+    /// # Errors
+    /// When a name holds more than small letters, digits and hyphens, or the offset is not a number.
+    pub fn asked_for() -> anyhow::Result<Self> {
+        let name = std::env::var("ENSEMBLE_NAME").unwrap_or_default();
+        let offset = match std::env::var("ENSEMBLE_PORT_OFFSET") {
+            Ok(word) if !word.is_empty() => word
+                .parse()
+                .with_context(|| format!("ENSEMBLE_PORT_OFFSET is a number that is added to every port, not {word:?}"))?,
+            Ok(_) | Err(_) => 0,
+        };
+        Self::new(if name.is_empty() { "ensemble" } else { &name }, offset)
+    }
+
+    /// A stack of this name, all of whose ports are moved by `offset`.
+    ///
+    /// # Errors
+    /// When the name holds more than small letters, digits and hyphens: compose takes no others.
+    pub fn new(name: &str, offset: u16) -> anyhow::Result<Self> {
+        let fits = name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        if !fits {
+            bail!("ENSEMBLE_NAME is made of small letters, digits and hyphens, not {name:?}");
+        }
+        Ok(Self { name: name.to_owned(), offset })
+    }
+
+    pub(crate) fn offset(&self) -> u16 {
+        self.offset
+    }
+
+    /// Outside the checkout, so that `cargo clean` takes no data; and for root where PostgreSQL's user can reach
+    /// it, which a home directory is not.
+    fn dir(&self) -> PathBuf {
+        let states = if root::are_we() {
+            PathBuf::from("/var/lib/ensemble")
+        } else {
+            let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| ".".into()));
+            std::env::var_os("XDG_STATE_HOME").map_or_else(|| home().join(".local/state"), PathBuf::from).join("ensemble")
+        };
+        states.join(&self.name)
+    }
+}
+
+/// What is written down about a stack that was taken up.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    housing: Housing,
+    offset: u16,
+}
+
+/// A standing stack.
+pub struct Standing {
+    name: String,
+    housing: Housing,
+    /// Present when the housing is Docker.
+    compose: Option<Compose>,
+    native: Native,
+}
+
+/// How one part of it fares.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fare {
+    /// Which.
+    pub part: String,
+    /// Whether it does its work.
+    pub ready: bool,
+    /// What it answers at.
+    pub address: String,
+    /// What it answered instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
+}
+
+impl Standing {
+    /// Builds what is needed, starts what does not run, replaces what has changed, and returns when all is ready.
+    ///
+    /// # Errors
+    /// When something cannot be built, installed or started, or is not ready in time; with the end of its log.
+    pub async fn up(name: &Name, profile: Profile, talk: &Talk) -> anyhow::Result<Self> {
+        let docker = Docker::ask().await;
+        let (housing, compose) = Self::choose(docker.as_ref(), talk)?;
+        let mut standing = Self::at(name, housing, compose, name.offset)?;
+        standing.refuse_another(name)?;
+        standing.native.prepare()?;
+        standing.native.addresses.secrets = Secrets::kept_in(&standing.native.dir.join("secrets.env"))?;
+        let record = serde_json::to_vec(&Record { housing, offset: name.offset })?;
+        std::fs::write(standing.native.dir.join("stack.json"), record).context("could not write down what is started")?;
+
+        match standing.compose {
+            Some(compose) => standing.up_in_containers(compose, profile, talk).await?,
+            None => standing.up_as_processes(profile, talk).await?,
+        }
+        Ok(standing)
+    }
+
+    fn choose(docker: Option<&Docker>, talk: &Talk) -> anyhow::Result<(Housing, Option<Compose>)> {
+        let asked = Housing::asked_for()?;
+        let housing = Housing::choose(asked, docker)?;
+        if housing == Housing::Native {
+            talk.say("as processes of this machine");
+            return Ok((housing, None));
+        }
+        let docker = docker.context("containers are chosen only where an engine has answered")?;
+        match (docker.compose, asked) {
+            (Some(compose), _) => {
+                talk.say(&format!("in containers: Docker {}, {}", docker.version, compose.name()));
+                Ok((housing, Some(compose)))
+            }
+            (None, Some(_)) => bail!(
+                "ENSEMBLE_HOUSING=docker, but there is no Compose: apt-get install docker-compose, or the plugin docker-compose-v2"
+            ),
+            (None, None) => {
+                talk.say("as processes of this machine, since Docker is here but Compose is not");
+                Ok((Housing::Native, None))
+            }
+        }
+    }
+
+    fn at(name: &Name, housing: Housing, compose: Option<Compose>, offset: u16) -> anyhow::Result<Self> {
+        let native = Native {
+            dir: name.dir(),
+            addresses: Addresses { ports: Ports::conventional(offset)?, secrets: Secrets::draw() },
+            binaries: Binaries::new(),
+            servers: None,
+            postgres: [("max_connections", "200"), ("shared_buffers", "256MB"), ("max_wal_size", "2GB")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec(),
+            environment: passed_on(),
+        };
+        Ok(Self { name: name.name.clone(), housing, compose, native })
+    }
+
+    /// The two housings keep different data, and want the same ports.
+    fn refuse_another(&self, name: &Name) -> anyhow::Result<()> {
+        match Self::record(name)? {
+            Some(record) if record.housing != self.housing => bail!(
+                "this stack was taken up with ENSEMBLE_HOUSING={}; `ensemble down` first, or say so again",
+                record.housing.name()
+            ),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn record(name: &Name) -> anyhow::Result<Option<Record>> {
+        let path = name.dir().join("stack.json");
+        match std::fs::read(&path) {
+            Ok(text) => {
+                serde_json::from_slice(&text).map(Some).with_context(|| format!("{} is not what was written", path.display()))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("could not read {}", path.display())),
+        }
+    }
+
+    /// Whether one was taken up and not down again.
+    pub(crate) fn is_up(name: &Name) -> anyhow::Result<bool> {
+        Self::record(name).map(|record| record.is_some())
+    }
+
+    /// The one that was taken up, if one was.
+    ///
+    /// # Errors
+    /// When what was written down about it cannot be read, or it is in containers and Docker does not answer.
+    pub async fn find(name: &Name) -> anyhow::Result<Option<Self>> {
+        let Some(record) = Self::record(name)? else { return Ok(None) };
+        let compose = match record.housing {
+            Housing::Native => None,
+            Housing::Docker => {
+                let docker = Docker::ask().await.context("the stack is in containers, and no Docker engine answers")?;
+                Some(docker.compose.context("the stack is in containers, and Compose is no longer here")?)
+            }
+        };
+        let mut standing = Self::at(name, record.housing, compose, record.offset)?;
+        standing.native.addresses.secrets = Secrets::read(&standing.native.dir.join("secrets.env"))?;
+        Ok(Some(standing))
+    }
+
+    async fn up_in_containers(&self, compose: Compose, profile: Profile, talk: &Talk) -> anyhow::Result<()> {
+        images::ensure(&Image::ALL, talk).await?;
+        images::programs(profile, talk).await?;
+        let step = talk.step("containers");
+        step.now(compose.name());
+        self.project(compose).up().await?;
+        step.done("started");
+        self.wait_for(&Part::ALL, talk).await
+    }
+
+    async fn up_as_processes(&mut self, profile: Profile, talk: &Talk) -> anyhow::Result<()> {
+        self.native.servers = Some(Servers::ensure(talk).await?);
+        self.native.binaries = workspace::build(&Part::ALL, profile, talk).await?;
+        let (ground, services) = Part::ALL.split_at(Part::GROUND.len());
+        for together in [ground, services] {
+            for part in together {
+                self.start_process(*part).await?;
+            }
+            self.wait_for(together, talk).await?;
+        }
+        Ok(())
+    }
+
+    /// What runs as it should is left alone.
+    async fn start_process(&self, part: Part) -> anyhow::Result<()> {
+        if let Some(running) = Process::recorded(&self.native.record(part)) {
+            if running.is_of(&self.native.launch(part)?) {
+                return Ok(());
+            }
+            running.stop(STOPPED_WITHIN).await.with_context(|| format!("the {part} of an earlier build does not stop"))?;
+        }
+        if let Some(port) = self.native.addresses.ports.of(part).into_iter().find(|port| !is_free(*port)) {
+            bail!(
+                "port {port}, for {part}, is taken by another program: stop that, or move every port with ENSEMBLE_PORT_OFFSET=1000"
+            );
+        }
+        self.native.start(part).await.map(drop)
+    }
+
+    async fn wait_for(&self, parts: &[Part], talk: &Talk) -> anyhow::Result<()> {
+        let deadline = Instant::now() + READY_WITHIN;
+        for part in parts {
+            let step = talk.step(part.name());
+            step.now("starting");
+            let ready = wait::until(deadline, || async {
+                if self.has_ended(*part) {
+                    return Ok(Err(anyhow::anyhow!("it has ended")));
+                }
+                wait::probe(*part, &self.native.addresses).await.map(Ok).map_err(|seen| format!("{seen:#}"))
+            })
+            .await
+            .and_then(|outcome| outcome);
+            if let Err(seen) = ready {
+                let log = self.last_lines(*part, 20).await;
+                return Err(seen.context(format!("{part} is not ready; the end of its log:\n{log}")));
+            }
+            step.done("ready");
+        }
+        Ok(())
+    }
+
+    /// Known of processes only: a container is started again.
+    fn has_ended(&self, part: Part) -> bool {
+        self.compose.is_none() && Process::recorded(&self.native.record(part)).is_none()
+    }
+
+    async fn last_lines(&self, part: Part, count: usize) -> String {
+        match self.compose {
+            Some(compose) => self.project(compose).last_lines(part, count).await.unwrap_or_default(),
+            None => command::last_lines(&std::fs::read_to_string(self.native.log(part)).unwrap_or_default(), count),
+        }
+    }
+
+    fn project(&self, compose: Compose) -> Project<'_> {
+        Project { compose, name: &self.name, addresses: &self.native.addresses }
+    }
+
+    /// Stops everything; its data stays, unless it is to be dropped too.
+    ///
+    /// # Errors
+    /// When something does not stop or cannot be removed.
+    pub async fn down(self, volumes: bool, talk: &Talk) -> anyhow::Result<()> {
+        let step = talk.step("down");
+        match self.compose {
+            Some(compose) => self.project(compose).down(volumes).await?,
+            None => self.stop_processes(&step).await?,
+        }
+        let dir = &self.native.dir;
+        let gone = if volumes { std::fs::remove_dir_all(dir) } else { std::fs::remove_file(dir.join("stack.json")) };
+        gone.with_context(|| format!("could not clear {}", dir.display()))?;
+        step.done(if volumes { "stopped; its data is gone" } else { "stopped; its data stays" });
+        Ok(())
+    }
+
+    async fn stop_processes(&self, step: &crate::talk::Step<'_>) -> anyhow::Result<()> {
+        let mut stopped = Ok(());
+        for part in Part::ALL.into_iter().rev() {
+            let record = self.native.record(part);
+            if let Some(process) = Process::recorded(&record) {
+                step.now(part.name());
+                stopped = stopped.and(
+                    process.stop(STOPPED_WITHIN).await.with_context(|| format!("{part} did not stop by itself and was killed")),
+                );
+            }
+            // Nothing there is as good as removed.
+            let _ = std::fs::remove_file(record);
+        }
+        stopped
+    }
+
+    /// How each part fares.
+    pub async fn status(&self) -> Vec<Fare> {
+        let probes = Part::ALL.map(|part| async move {
+            let seen = wait::probe(part, &self.native.addresses).await.err().map(|seen| format!("{seen:#}"));
+            Fare { part: part.name().to_owned(), ready: seen.is_none(), address: self.address(part), seen }
+        });
+        futures_util::future::join_all(probes).await
+    }
+
+    fn address(&self, part: Part) -> String {
+        let addresses = &self.native.addresses;
+        match part {
+            Part::Postgres => format!("127.0.0.1:{}", addresses.ports.postgres),
+            Part::Nats => addresses.nats_url(),
+            Part::Partners => format!("{} (cards), {} (carrier)", addresses.gateway_url(), addresses.carrier_url()),
+            Part::Service(service) => addresses.url(service),
+        }
+    }
+
+    /// Shows what the parts said, oldest first, on stdout.
+    ///
+    /// # Errors
+    /// When a log cannot be read.
+    pub async fn show_logs(&self, parts: &[Part], follow: bool, count: usize) -> anyhow::Result<()> {
+        if let Some(compose) = self.compose {
+            return self.project(compose).show_logs(parts, follow, count).await;
+        }
+        let mut tail = command::command("tail");
+        tail.args(["-n", &count.to_string()]);
+        if follow {
+            tail.arg("-F");
+        }
+        let logs: Vec<_> = parts.iter().map(|part| self.native.log(*part)).filter(|log| log.exists()).collect();
+        if logs.is_empty() {
+            bail!("nothing has been logged yet");
+        }
+        let ended = tail.args(logs).stdout(std::process::Stdio::inherit()).status().await.context("could not run tail")?;
+        anyhow::ensure!(ended.success(), "tail ended with {ended}");
+        Ok(())
+    }
+
+    /// Where everything is reached.
+    pub fn addresses(&self) -> &Addresses {
+        &self.native.addresses
+    }
+
+    /// What it runs in.
+    pub fn housing(&self) -> Housing {
+        self.housing
+    }
+}
+
+/// What the user sets for `ensemble up` reaches the programs, as it does in containers.
+fn passed_on() -> std::collections::HashMap<Part, Vec<(String, String)>> {
+    let wanted = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty()).map(|value| (name.to_owned(), value));
+    let everybody: Vec<_> = ["RUST_LOG", "OTEL_EXPORTER_OTLP_ENDPOINT"].into_iter().filter_map(wanted).collect();
+    let mut passed: std::collections::HashMap<_, _> =
+        Part::ALL.into_iter().filter(|part| part.is_ours()).map(|part| (part, everybody.clone())).collect();
+    passed.entry(Service::Order.into()).or_default().extend(wanted("EXPIRES_AFTER"));
+    passed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_compose_would_refuse_are_refused_here() {
+        assert!(Name::new("ensemble-2", 0).is_ok());
+        for name in ["", "Ensemble", "2nd", "a/b", "a b"] {
+            assert!(Name::new(name, 0).is_err(), "{name:?}");
+        }
+    }
+}
