@@ -39,7 +39,12 @@ async fn declined(world: Arc<World>) -> anyhow::Result<()> {
 }
 
 async fn every_declining_card(world: Arc<World>) -> anyhow::Result<()> {
-    for card in ["pm_card_chargeDeclinedInsufficientFunds", "pm_card_visa_chargeDeclinedLostCard", "pm_card_chargeDeclinedExpiredCard", "pm_card_unheard_of"] {
+    for card in [
+        "pm_card_chargeDeclinedInsufficientFunds",
+        "pm_card_visa_chargeDeclinedLostCard",
+        "pm_card_chargeDeclinedExpiredCard",
+        "pm_card_unheard_of",
+    ] {
         let (_, screen) = world.customer.orders(&Basket::of("TEA-001", 1).paid_with(card)).await?;
         screen.must_be("rejected", "payment_declined")?;
     }
@@ -64,7 +69,13 @@ async fn capture_failed(world: Arc<World>) -> anyhow::Result<()> {
     let basket = Basket::of("CAPTURE-1", 2).paid_with(&format!("pm_card_visa__{tag}"));
     let (placed, screen) = world.customer.orders(&basket).await?;
     screen.must_be("rejected", "capture_failed")?;
-    screen.must_show(&["shipment.scheduled", "payment.capture_failed", "payment.voided", "shipment.cancelled", "stock.released"])?;
+    screen.must_show(&[
+        "shipment.scheduled",
+        "payment.capture_failed",
+        "payment.voided",
+        "shipment.cancelled",
+        "stock.released",
+    ])?;
     let charges = world.gateway.ledger_of(&placed.id).await?;
     ensure!(charges.len() == 1 && charges[0]["status"] == "canceled" && charges[0]["amount_received"] == 0, "{charges:?}");
     let bookings = world.carrier.ledger_of(&placed.id).await?;

@@ -28,7 +28,13 @@ async fn confirmed(world: Arc<World>) -> anyhow::Result<()> {
     ensure!(answer.status() == 202, "{} {}", answer.status(), answer.text().await?);
     let screen = placed.shows("cancelled", |screen| screen.status() == "cancelled").await?;
     screen.must_be("cancelled", "customer_request")?;
-    screen.must_show(&["order.cancellation_requested", "shipment.cancelled", "payment.refunded", "stock.released", "order.cancelled"])?;
+    screen.must_show(&[
+        "order.cancellation_requested",
+        "shipment.cancelled",
+        "payment.refunded",
+        "stock.released",
+        "order.cancelled",
+    ])?;
     let charges = world.gateway.ledger_of(&placed.id).await?;
     ensure!(charges[0]["amount_refunded"] == charges[0]["amount_received"], "{charges:?}");
     ensure!(world.customer.sees_product("REGRET-1").await?["available"] == 5, "restocked");
@@ -90,7 +96,8 @@ async fn twice_at_once(world: Arc<World>) -> anyhow::Result<()> {
 
 async fn nothing_kept(world: &World, order: &str) -> anyhow::Result<()> {
     for charge in world.gateway.ledger_of(order).await? {
-        let kept = charge["amount_received"].as_i64().unwrap_or_default() - charge["amount_refunded"].as_i64().unwrap_or_default();
+        let kept =
+            charge["amount_received"].as_i64().unwrap_or_default() - charge["amount_refunded"].as_i64().unwrap_or_default();
         ensure!(kept == 0 && charge["status"] != "requires_capture", "money is kept: {charge}");
     }
     for booking in world.carrier.ledger_of(order).await? {

@@ -20,7 +20,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         Ok(())
     };
     let victims: Vec<Part> = victims.collect();
-    vec![alone("crash::kill_9_of_each_part_in_the_middle_of_two_hundred_orders", Options::default, move |world| all(world, victims))]
+    vec![alone("crash::kill_9_of_each_part_in_the_middle_of_two_hundred_orders", Options::default, move |world| {
+        all(world, victims)
+    })]
 }
 
 async fn killed_in_the_middle(world: &Arc<World>, victim: Part) -> anyhow::Result<()> {
@@ -42,7 +44,8 @@ async fn killed_in_the_middle(world: &Arc<World>, victim: Part) -> anyhow::Resul
     });
     let placed: Vec<_> = orders.buffer_unordered(32).try_collect().await?;
     let rests = stream::iter(&placed).map(|order| order.comes_to_rest()).buffer_unordered(32);
-    let screens: Vec<_> = rests.try_collect().await.map_err(|error: anyhow::Error| error.context(format!("after kill -9 of {victim}")))?;
+    let screens: Vec<_> =
+        rests.try_collect().await.map_err(|error: anyhow::Error| error.context(format!("after kill -9 of {victim}")))?;
     let confirmed = screens.iter().filter(|screen| screen.status() == "confirmed").count();
     ensure!(confirmed == 100, "after kill -9 of {victim}: {confirmed} of 100 confirmed");
     Ok(())

@@ -85,7 +85,8 @@ async fn keys(world: Arc<World>) -> anyhow::Result<()> {
     let (customer, basket) = (&world.customer, Basket::of("TEA-001", 1));
     problem(customer.request(Method::POST, "/v1/orders").json(&basket.0).send().await?, 400).await?;
     for bad in ["\"\"", "not quoted", &format!("\"{}\"", "x".repeat(256))] {
-        problem(customer.request(Method::POST, "/v1/orders").header("Idempotency-Key", bad).json(&basket.0).send().await?, 400).await?;
+        problem(customer.request(Method::POST, "/v1/orders").header("Idempotency-Key", bad).json(&basket.0).send().await?, 400)
+            .await?;
     }
     let key = world.tag();
     let first: Value = customer.post(&basket.0, &key).await?.json().await?;

@@ -19,7 +19,15 @@ pub(crate) fn trials(shared: &Arc<Shared>) -> Trials {
 async fn confirmed(world: Arc<World>) -> anyhow::Result<()> {
     let (placed, screen) = world.customer.orders(&Basket::of("TEA-001", 2)).await?;
     screen.must_be("confirmed", "")?;
-    let way = ["order.placed", "stock.reserved", "payment.authorized", "shipment.scheduled", "payment.captured", "order.confirmed", "stock.committed"];
+    let way = [
+        "order.placed",
+        "stock.reserved",
+        "payment.authorized",
+        "shipment.scheduled",
+        "payment.captured",
+        "order.confirmed",
+        "stock.committed",
+    ];
     screen.must_show(&way)?;
     ensure!(screen.0["explanation"].as_str().is_some_and(|words| words.starts_with("Confirmed in")), "{:#}", screen.0);
     let charges = world.gateway.ledger_of(&placed.id).await?;
@@ -44,7 +52,11 @@ async fn waits(world: Arc<World>) -> anyhow::Result<()> {
     let request = world.customer.request(reqwest::Method::POST, "/v1/orders").header("Idempotency-Key", world.key());
     let answer = request.header("Prefer", "wait=10").json(&Basket::of("TEA-001", 1).0).send().await?;
     ensure!(answer.status() == 201, "{}", answer.status());
-    ensure!(answer.headers().contains_key("location") && answer.headers()["preference-applied"] == "wait=10", "{:?}", answer.headers());
+    ensure!(
+        answer.headers().contains_key("location") && answer.headers()["preference-applied"] == "wait=10",
+        "{:?}",
+        answer.headers()
+    );
     let screen = Screen(answer.json().await?);
     ensure!(screen.status() == "confirmed", "{:#}", screen.0);
     screen.must_show(&["order.placed", "payment.captured", "order.confirmed"])

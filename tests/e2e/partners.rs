@@ -13,7 +13,9 @@ pub(crate) fn trials(shared: &Arc<Shared>) -> Trials {
     trials.add("an_answer_lost_after_the_charge_charges_once", |world| survives(world, json!("answer_lost"), Some(1)));
     trials.add("a_few_errors_are_tried_again", |world| survives(world, json!("error_5xx"), Some(3)));
     trials.add("a_refused_connection_is_tried_again", |world| survives(world, json!("refuse"), Some(2)));
-    trials.add("a_stored_error_of_something_done_is_looked_up", |world| survives(world, json!({"stored_500": {"executed": true}}), Some(1)));
+    trials.add("a_stored_error_of_something_done_is_looked_up", |world| {
+        survives(world, json!({"stored_500": {"executed": true}}), Some(1))
+    });
     trials.add("a_burned_key_of_a_capture_draws_the_next", burned_capture);
     trials.add("a_burned_key_of_an_authorization_counts_as_a_decline", burned_authorization);
     trials.add("a_carrier_that_loses_its_answer_books_once", carrier_answer_lost);
@@ -26,7 +28,8 @@ async fn survives(world: Arc<World>, kind: Value, times: Option<u32>) -> anyhow:
     for operation in ["authorize", "capture"] {
         let tag = world.tag();
         world.gateway.shall(kind.clone(), json!({"operation": operation, "payment_method_tag": tag}), times).await?;
-        let (placed, screen) = world.customer.orders(&Basket::of("TEA-001", 1).paid_with(&format!("pm_card_visa__{tag}"))).await?;
+        let (placed, screen) =
+            world.customer.orders(&Basket::of("TEA-001", 1).paid_with(&format!("pm_card_visa__{tag}"))).await?;
         screen.must_be("confirmed", "")?;
         charged_once(&world, &placed.id).await?;
     }
@@ -69,7 +72,10 @@ async fn carrier_answer_lost(world: Arc<World>) -> anyhow::Result<()> {
 
 async fn void_fails_for_a_while(world: Arc<World>) -> anyhow::Result<()> {
     let tag = world.tag();
-    world.gateway.shall(json!({"decline": {"code": "try_later"}}), json!({"operation": "cancel", "payment_method_tag": tag}), Some(2)).await?;
+    world
+        .gateway
+        .shall(json!({"decline": {"code": "try_later"}}), json!({"operation": "cancel", "payment_method_tag": tag}), Some(2))
+        .await?;
     let basket = Basket::of("TEA-001", 1).paid_with(&format!("pm_card_visa__{tag}")).to_country("AQ");
     let (placed, screen) = world.customer.orders(&basket).await?;
     screen.must_be("rejected", "shipment_refused")?;

@@ -24,7 +24,8 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn start(options: Options) -> anyhow::Result<Arc<Self>> {
         let stack = Stack::start(options).await?;
-        let customer = Customer::at(stack.order_url(), stack.url(ensemble::Service::Inventory), stack.url(ensemble::Service::Shipping));
+        let customer =
+            Customer::at(stack.order_url(), stack.url(ensemble::Service::Inventory), stack.url(ensemble::Service::Shipping));
         let (gateway, carrier) = (Partner::at(stack.gateway_url()), Partner::at(stack.carrier_url()));
         Ok(Arc::new(Self { customer, gateway, carrier, stack: Mutex::new(stack) }))
     }

@@ -133,7 +133,10 @@ impl Screen {
 impl Customer {
     /// Who orders at these services.
     pub fn at(order: impl Into<String>, inventory: impl Into<String>, shipping: impl Into<String>) -> Self {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().expect("a client without TLS files always builds");
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(60))
+            .build()
+            .expect("a client without TLS files always builds");
         Self { http, order: order.into(), inventory: inventory.into(), shipping: shipping.into(), name: "c-1001".into() }
     }
 
@@ -203,7 +206,8 @@ impl Customer {
         let answer = put.json(&product).send().await?;
         ensure!(answer.status().is_success(), "put: {} {}", answer.status(), answer.text().await?);
         if count > 0 {
-            let adjust = self.http.post(format!("{}/v1/products/{sku}/adjustments", self.inventory)).header("Idempotency-Key", key());
+            let adjust =
+                self.http.post(format!("{}/v1/products/{sku}/adjustments", self.inventory)).header("Idempotency-Key", key());
             let answer = adjust.json(&json!({"delta": count, "reason": "goods in"})).send().await?;
             ensure!(answer.status().is_success(), "adjust: {} {}", answer.status(), answer.text().await?);
         }

@@ -1,0 +1,47 @@
+//! Dependencies point one way, and Cargo says so.
+
+use std::{collections::BTreeSet, process::Command};
+
+use super::root;
+
+/// The packages that `package` is built from.
+fn tree(package: &str) -> BTreeSet<String> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let arguments =
+        ["tree", "-p", package, "--no-default-features", "-e", "normal", "--prefix", "none", "--format", "{p}", "--offline"];
+    let ran = Command::new(cargo).args(arguments).current_dir(root()).output().expect("cargo ran this test, so it runs");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    String::from_utf8_lossy(&ran.stdout).lines().filter_map(|line| line.split(' ').next().map(str::to_owned)).collect()
+}
+
+#[test]
+fn the_domains_are_pure() {
+    for package in ["events", "saga", "order", "inventory", "payment", "shipping", "choreography"] {
+        let built_from = tree(package);
+        for world in ["sqlx", "async-nats", "axum", "tokio", "reqwest", "hyper", "rand", "chassis", "tracing"] {
+            assert!(
+                !built_from.contains(world),
+                "{package} is built from {world} without its shell: keep the world out of the core"
+            );
+        }
+    }
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let ours = ["events", "saga", "chassis", "order", "inventory", "payment", "shipping", "choreography", "partners", "ensemble"];
+    let allowed: [(&str, &[&str]); 6] = [
+        ("events", &[]),
+        ("saga", &["events"]),
+        ("chassis", &["events", "saga"]),
+        ("payment", &["events", "saga"]),
+        ("choreography", &["events", "saga", "order", "inventory", "payment", "shipping"]),
+        ("partners", &[]),
+    ];
+    for (package, may) in allowed {
+        for other in tree(package) {
+            let is_ours = ours.contains(&other.as_str()) && other != package;
+            assert!(!is_ours || may.contains(&other.as_str()), "{package} must not know {other}");
+        }
+    }
+}
