@@ -39,8 +39,7 @@ pub struct Examples<P: Participant> {
 }
 
 /// The context of every example: a time that is written down, and a minute of patience.
-pub const CONTEXT: Context =
-    Context { now: Timestamp::from_micros(1_795_543_200_000_000), patience: Duration::from_secs(60) };
+pub const CONTEXT: Context = Context { now: Timestamp::from_micros(1_795_543_200_000_000), patience: Duration::from_secs(60) };
 
 /// What an input did to the rows, and what came out.
 #[derive(Clone, Debug)]

@@ -190,14 +190,10 @@ impl<'a, P: Participant> Faults<'a, P> {
     }
 }
 
-/// All tests of one participant, from its examples: the table, which is committed as that file of the crate, and every trial.
-/// With `UPDATE_TABLES=1` a table that differs is written anew, to be reviewed, and the test fails all the same.
-///
-/// ```text
-/// saga::trials!("src/domain.table.txt", payment::examples::examples());
-/// ```
+/// The table of one participant as a test, compared with the committed file of the crate. With `UPDATE_TABLES=1` a table
+/// that differs is written anew, to be reviewed, and the test fails all the same.
 #[macro_export]
-macro_rules! trials {
+macro_rules! reviewed_table {
     ($table:literal, $examples:expr) => {
         #[test]
         fn every_input_in_every_state() {
@@ -212,6 +208,18 @@ macro_rules! trials {
                 panic!("{differences}\nif that is what you mean: UPDATE_TABLES=1, then review {}", $table);
             }
         }
+    };
+}
+
+/// All tests of one participant, from its examples: the table, as [`reviewed_table!`](crate::reviewed_table), and every trial.
+///
+/// ```text
+/// saga::trials!("src/domain.table.txt", payment::examples::examples());
+/// ```
+#[macro_export]
+macro_rules! trials {
+    ($table:literal, $examples:expr) => {
+        $crate::reviewed_table!($table, $examples);
 
         #[test]
         fn repeated() {
