@@ -1,4 +1,5 @@
 //! The states of a payment, and its verbs: each answers in every state.
+#![deny(clippy::wildcard_enum_match_arm)]
 
 use events::*;
 use saga::{

@@ -6,14 +6,16 @@ use saga::{
     examples::{CONTEXT, Examples, name_of, names_of},
 };
 
-use crate::{Authorization, AuthorizeCard, Call, CaptureCharge, Hold, Holds, Input, Payment, RefundCharge, Settlement, VoidCharge};
+use crate::{
+    Authorization, AuthorizeCard, Call, CaptureCharge, Hold, Holds, Input, Payment, RefundCharge, Settlement, VoidCharge,
+};
 
 /// The examples. All are about one order of 12.50 EUR.
 pub fn examples() -> Examples<Payment> {
     Examples {
         states: states().into_iter().map(keep).collect(),
         names: names_of::<Hold>(),
-        label: |holds| name_of(hold(holds)),
+        label,
         inputs: inputs(),
         answers,
         clean: |holds| match hold(holds) {
@@ -38,6 +40,21 @@ fn keep(hold: Hold) -> Holds {
 
 fn hold(holds: &Holds) -> &Hold {
     holds.holds.read(&ORDER)
+}
+
+/// The state, and the attempt when it is not the first.
+fn label(holds: &Holds) -> String {
+    match hold(holds) {
+        Hold::Capturing { attempt, .. }
+        | Hold::CapturingDoomed { attempt, .. }
+        | Hold::Voiding { attempt, .. }
+        | Hold::Refunding { attempt, .. }
+            if *attempt > 1 =>
+        {
+            format!("{}, attempt {attempt}", name_of(hold(holds)))
+        }
+        other => name_of(other),
+    }
 }
 
 fn amount() -> Money {
