@@ -8,8 +8,8 @@ use crate::part::Part;
 use crate::stack::command::{answer, command};
 use crate::stack::docker::Docker;
 use crate::stack::images::{self, Image};
-use crate::stack::standing::{Name, Standing};
-use crate::stack::{Housing, Ports, servers};
+use crate::stack::standing::Standing;
+use crate::stack::{Housing, Name, Ports, servers};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, Serialize)]

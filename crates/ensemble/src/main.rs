@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use ensemble::stack::standing::{Name, Standing};
+use ensemble::stack::Name;
+use ensemble::stack::standing::Standing;
 use ensemble::{Part, Profile, Talk, demo, doctor, report};
 
 /// Starts, watches and shows a stack of Ensemble: four services, no conductor.
@@ -113,7 +114,9 @@ async fn up(talk: &Talk) -> anyhow::Result<Ended> {
 }
 
 async fn down(volumes: bool, talk: &Talk) -> anyhow::Result<Ended> {
-    match Standing::find(&Name::asked_for()?).await? {
+    let name = Name::asked_for()?;
+    let found = if volumes { Standing::find_data(&name).await? } else { Standing::find(&name).await? };
+    match found {
         Some(standing) => standing.down(volumes, talk).await?,
         None => talk.say("nothing is up"),
     }

@@ -5,6 +5,8 @@
 //! [`Standing`](standing::Standing) is what `ensemble up` leaves running, with its data, until `ensemble down`.
 
 mod addresses;
+mod name;
+mod options;
 mod ports;
 mod secrets;
 
@@ -33,13 +35,15 @@ use rustix::process::Signal;
 
 pub use addresses::Addresses;
 pub use housing::{HOUSING_VARIABLE, Housing};
+pub use name::Name;
+pub use options::Options;
 pub use ports::Ports;
 pub(crate) use ports::is_free;
 pub use secrets::Secrets;
 
 use crate::part::{Part, Service};
 use crate::talk::Talk;
-use crate::workspace::{self, Profile};
+use crate::workspace;
 use containers::Container;
 use docker::Docker;
 use images::Image;
@@ -53,78 +57,6 @@ use servers::Servers;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// A service says that it drains within 10 s.
 const STOPPED_WITHIN: Duration = Duration::from_secs(12);
-
-/// What a stack is made of, where it differs from the usual.
-#[derive(Clone, Debug)]
-pub struct Options {
-    profile: Profile,
-    housing: Option<Housing>,
-    parts: Vec<Part>,
-    environment: HashMap<Part, Vec<(String, String)>>,
-    postgres: Vec<(String, String)>,
-}
-
-impl Default for Options {
-    /// All parts, compiled for development, housed as the machine allows; PostgreSQL small, but as durable as ever.
-    fn default() -> Self {
-        let settings = [("max_connections", "200"), ("shared_buffers", "64MB"), ("max_wal_size", "1GB"), ("jit", "off")];
-        Self {
-            profile: Profile::Dev,
-            housing: None,
-            parts: Part::ALL.to_vec(),
-            environment: HashMap::new(),
-            postgres: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-        }
-    }
-}
-
-impl Options {
-    /// Without the services: what they stand on.
-    pub fn ground() -> Self {
-        Self { parts: Part::GROUND.to_vec(), ..Self::default() }
-    }
-
-    /// Only these parts.
-    #[must_use]
-    pub fn parts(mut self, parts: impl IntoIterator<Item = Part>) -> Self {
-        self.parts = parts.into_iter().collect();
-        self
-    }
-
-    /// How the programs are compiled.
-    #[must_use]
-    pub fn profile(mut self, profile: Profile) -> Self {
-        self.profile = profile;
-        self
-    }
-
-    /// What the two servers run in, whatever [`HOUSING_VARIABLE`] says.
-    #[must_use]
-    pub fn housing(mut self, housing: Housing) -> Self {
-        self.housing = Some(housing);
-        self
-    }
-
-    /// A variable for one of our programs.
-    #[must_use]
-    pub fn set(mut self, part: impl Into<Part>, name: &str, value: impl Into<String>) -> Self {
-        self.environment.entry(part.into()).or_default().push((name.to_owned(), value.into()));
-        self
-    }
-
-    /// A variable for all four services.
-    #[must_use]
-    pub fn set_all(self, name: &str, value: &str) -> Self {
-        Service::ALL.into_iter().fold(self, |options, service| options.set(service, name, value))
-    }
-
-    /// A setting of PostgreSQL; a later one wins.
-    #[must_use]
-    pub fn postgres(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.postgres.push((name.to_owned(), value.into()));
-        self
-    }
-}
 
 /// What one part of a stack is, just now.
 enum Home {

@@ -12,7 +12,7 @@ use crate::talk::Talk;
 
 /// The checkout that this program was built from: its sources, `deploy/` and `target/` are used at run time.
 pub fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("this crate lies in crates/ of the checkout")
 }
 
 /// Where this program keeps what it makes once and can make again: installed servers, staged images.
@@ -94,7 +94,10 @@ pub(crate) async fn build(parts: &[Part], profile: Profile, talk: &Talk) -> anyh
     for part in &ours {
         cargo.args(["--bin", part.name()]);
     }
-    let output = cargo.stderr(Stdio::inherit()).output().await.context("could not run cargo: is it in the path?")?;
+    // Not `output()`, which would keep what the compiler says on stderr.
+    let child =
+        cargo.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().context("could not run cargo: is it in the path?")?;
+    let output = child.wait_with_output().await.context("lost cargo while it ran")?;
     if !output.status.success() {
         bail!("cargo build failed");
     }

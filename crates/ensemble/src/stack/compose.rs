@@ -1,3 +1,4 @@
+use std::io::IsTerminal;
 use std::process::Stdio;
 
 use anyhow::{Context, ensure};
@@ -49,6 +50,10 @@ impl Project<'_> {
         command.args(["logs", "--tail", &count.to_string()]);
         if follow {
             command.arg("--follow");
+        }
+        let plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stdout().is_terminal();
+        if plain {
+            command.arg("--no-color");
         }
         command.args(parts.iter().map(|part| part.name())).stdout(Stdio::inherit());
         let ended = command.status().await.with_context(|| format!("could not run {}", self.compose.name()))?;

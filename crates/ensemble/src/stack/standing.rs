@@ -1,6 +1,5 @@
 //! The stack that `ensemble up` leaves running: on the documented ports, with its data, until it is taken down.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -12,82 +11,33 @@ use crate::stack::compose::Project;
 use crate::stack::docker::{Compose, Docker};
 use crate::stack::housing::Housing;
 use crate::stack::images::{self, Image};
+use crate::stack::name::Name;
 use crate::stack::native::Native;
 use crate::stack::ports::{Ports, is_free};
 use crate::stack::process::Process;
 use crate::stack::secrets::Secrets;
 use crate::stack::servers::Servers;
-use crate::stack::{command, root, wait};
+use crate::stack::{command, wait};
 use crate::talk::Talk;
 use crate::workspace::{self, Binaries, Profile};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 
-/// Which standing stack is meant: one machine may hold several, each with a name and ports of its own.
-#[derive(Clone, Debug)]
-pub struct Name {
-    name: String,
-    offset: u16,
-}
-
-impl Name {
-    /// What `ENSEMBLE_NAME` (else `ensemble`) and `ENSEMBLE_PORT_OFFSET` (else 0) say.
-    ///
-    /// # Errors
-    /// When a name holds more than small letters, digits and hyphens, or the offset is not a number.
-    pub fn asked_for() -> anyhow::Result<Self> {
-        let name = std::env::var("ENSEMBLE_NAME").unwrap_or_default();
-        let offset = match std::env::var("ENSEMBLE_PORT_OFFSET") {
-            Ok(word) if !word.is_empty() => word
-                .parse()
-                .with_context(|| format!("ENSEMBLE_PORT_OFFSET is a number that is added to every port, not {word:?}"))?,
-            Ok(_) | Err(_) => 0,
-        };
-        Self::new(if name.is_empty() { "ensemble" } else { &name }, offset)
-    }
-
-    /// A stack of this name, all of whose ports are moved by `offset`.
-    ///
-    /// # Errors
-    /// When the name holds more than small letters, digits and hyphens: compose takes no others.
-    pub fn new(name: &str, offset: u16) -> anyhow::Result<Self> {
-        let fits = name.starts_with(|c: char| c.is_ascii_lowercase())
-            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-        if !fits {
-            bail!("ENSEMBLE_NAME is made of small letters, digits and hyphens, not {name:?}");
-        }
-        Ok(Self { name: name.to_owned(), offset })
-    }
-
-    pub(crate) fn offset(&self) -> u16 {
-        self.offset
-    }
-
-    /// Outside the checkout, so that `cargo clean` takes no data; and for root where PostgreSQL's user can reach
-    /// it, which a home directory is not.
-    fn dir(&self) -> PathBuf {
-        let states = if root::are_we() {
-            PathBuf::from("/var/lib/ensemble")
-        } else {
-            let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| ".".into()));
-            std::env::var_os("XDG_STATE_HOME").map_or_else(|| home().join(".local/state"), PathBuf::from).join("ensemble")
-        };
-        states.join(&self.name)
-    }
-}
-
 /// What is written down about a stack that was taken up.
 #[derive(Serialize, Deserialize)]
 struct Record {
     housing: Housing,
     offset: u16,
+    /// False after `down`, which leaves data, and with it the question what to drop.
+    up: bool,
 }
 
 /// A standing stack.
 pub struct Standing {
     name: String,
     housing: Housing,
+    offset: u16,
     /// Present when the housing is Docker.
     compose: Option<Compose>,
     native: Native,
@@ -116,12 +66,15 @@ impl Standing {
         let docker = Docker::ask().await;
         let (housing, compose) = Self::choose(docker.as_ref(), talk)?;
         let mut standing = Self::at(name, housing, compose, name.offset)?;
-        standing.refuse_another(name)?;
+        let was_up = standing.is_up_already(name)?;
         standing.native.prepare()?;
         standing.native.addresses.secrets = Secrets::kept_in(&standing.native.dir.join("secrets.env"))?;
-        let record = serde_json::to_vec(&Record { housing, offset: name.offset })?;
-        std::fs::write(standing.native.dir.join("stack.json"), record).context("could not write down what is started")?;
-
+        if !was_up {
+            for part in Part::ALL {
+                standing.refuse_taken_ports(part)?;
+            }
+        }
+        standing.write_down(true)?;
         match standing.compose {
             Some(compose) => standing.up_in_containers(compose, profile, talk).await?,
             None => standing.up_as_processes(profile, talk).await?,
@@ -163,18 +116,32 @@ impl Standing {
                 .to_vec(),
             environment: passed_on(),
         };
-        Ok(Self { name: name.name.clone(), housing, compose, native })
+        Ok(Self { name: name.name.clone(), housing, offset, compose, native })
     }
 
     /// The two housings keep different data, and want the same ports.
-    fn refuse_another(&self, name: &Name) -> anyhow::Result<()> {
-        match Self::record(name)? {
+    fn is_up_already(&self, name: &Name) -> anyhow::Result<bool> {
+        match Self::record(name)?.filter(|record| record.up) {
             Some(record) if record.housing != self.housing => bail!(
                 "this stack was taken up with ENSEMBLE_HOUSING={}; `ensemble down` first, or say so again",
                 record.housing.name()
             ),
-            Some(_) | None => Ok(()),
+            record => Ok(record.is_some()),
         }
+    }
+
+    fn refuse_taken_ports(&self, part: Part) -> anyhow::Result<()> {
+        match self.native.addresses.ports.of(part).into_iter().find(|port| !is_free(*port)) {
+            Some(port) => bail!(
+                "port {port}, for {part}, is taken by another program: stop that, or move every port with ENSEMBLE_PORT_OFFSET=1000"
+            ),
+            None => Ok(()),
+        }
+    }
+
+    fn write_down(&self, up: bool) -> anyhow::Result<()> {
+        let record = serde_json::to_vec(&Record { housing: self.housing, offset: self.offset, up })?;
+        std::fs::write(self.native.dir.join("stack.json"), record).context("could not write down what is started")
     }
 
     fn record(name: &Name) -> anyhow::Result<Option<Record>> {
@@ -190,14 +157,22 @@ impl Standing {
 
     /// Whether one was taken up and not down again.
     pub(crate) fn is_up(name: &Name) -> anyhow::Result<bool> {
-        Self::record(name).map(|record| record.is_some())
+        Self::record(name).map(|record| record.is_some_and(|record| record.up))
     }
 
-    /// The one that was taken up, if one was.
+    /// The one that is up, if one is.
     ///
     /// # Errors
     /// When what was written down about it cannot be read, or it is in containers and Docker does not answer.
     pub async fn find(name: &Name) -> anyhow::Result<Option<Self>> {
+        if Self::is_up(name)? { Self::find_data(name).await } else { Ok(None) }
+    }
+
+    /// The one that is up, or was and has left its data.
+    ///
+    /// # Errors
+    /// As [`Standing::find`].
+    pub async fn find_data(name: &Name) -> anyhow::Result<Option<Self>> {
         let Some(record) = Self::record(name)? else { return Ok(None) };
         let compose = match record.housing {
             Housing::Native => None,
@@ -242,11 +217,7 @@ impl Standing {
             }
             running.stop(STOPPED_WITHIN).await.with_context(|| format!("the {part} of an earlier build does not stop"))?;
         }
-        if let Some(port) = self.native.addresses.ports.of(part).into_iter().find(|port| !is_free(*port)) {
-            bail!(
-                "port {port}, for {part}, is taken by another program: stop that, or move every port with ENSEMBLE_PORT_OFFSET=1000"
-            );
-        }
+        self.refuse_taken_ports(part)?;
         self.native.start(part).await.map(drop)
     }
 
@@ -298,9 +269,12 @@ impl Standing {
             Some(compose) => self.project(compose).down(volumes).await?,
             None => self.stop_processes(&step).await?,
         }
-        let dir = &self.native.dir;
-        let gone = if volumes { std::fs::remove_dir_all(dir) } else { std::fs::remove_file(dir.join("stack.json")) };
-        gone.with_context(|| format!("could not clear {}", dir.display()))?;
+        if volumes {
+            let dir = &self.native.dir;
+            std::fs::remove_dir_all(dir).with_context(|| format!("could not remove {}", dir.display()))?;
+        } else {
+            self.write_down(false)?;
+        }
         step.done(if volumes { "stopped; its data is gone" } else { "stopped; its data stays" });
         Ok(())
     }
@@ -381,17 +355,4 @@ fn passed_on() -> std::collections::HashMap<Part, Vec<(String, String)>> {
         Part::ALL.into_iter().filter(|part| part.is_ours()).map(|part| (part, everybody.clone())).collect();
     passed.entry(Service::Order.into()).or_default().extend(wanted("EXPIRES_AFTER"));
     passed
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_compose_would_refuse_are_refused_here() {
-        assert!(Name::new("ensemble-2", 0).is_ok());
-        for name in ["", "Ensemble", "2nd", "a/b", "a b"] {
-            assert!(Name::new(name, 0).is_err(), "{name:?}");
-        }
-    }
 }

@@ -1,0 +1,77 @@
+use std::collections::HashMap;
+
+use crate::part::{Part, Service};
+use crate::stack::housing::Housing;
+use crate::workspace::Profile;
+
+/// What a stack is made of, where it differs from the usual.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(super) profile: Profile,
+    pub(super) housing: Option<Housing>,
+    pub(super) parts: Vec<Part>,
+    pub(super) environment: HashMap<Part, Vec<(String, String)>>,
+    pub(super) postgres: Vec<(String, String)>,
+}
+
+impl Default for Options {
+    /// All parts, compiled for development, housed as the machine allows; PostgreSQL small, but as durable as ever.
+    fn default() -> Self {
+        let settings = [("max_connections", "200"), ("shared_buffers", "64MB"), ("max_wal_size", "1GB"), ("jit", "off")];
+        Self {
+            profile: Profile::Dev,
+            housing: None,
+            parts: Part::ALL.to_vec(),
+            environment: HashMap::new(),
+            postgres: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        }
+    }
+}
+
+impl Options {
+    /// Without the services: what they stand on.
+    pub fn ground() -> Self {
+        Self { parts: Part::GROUND.to_vec(), ..Self::default() }
+    }
+
+    /// Only these parts.
+    #[must_use]
+    pub fn parts(mut self, parts: impl IntoIterator<Item = Part>) -> Self {
+        self.parts = parts.into_iter().collect();
+        self
+    }
+
+    /// How the programs are compiled.
+    #[must_use]
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// What the two servers run in, whatever [`HOUSING_VARIABLE`](crate::stack::HOUSING_VARIABLE) says.
+    #[must_use]
+    pub fn housing(mut self, housing: Housing) -> Self {
+        self.housing = Some(housing);
+        self
+    }
+
+    /// A variable for one of our programs.
+    #[must_use]
+    pub fn set(mut self, part: impl Into<Part>, name: &str, value: impl Into<String>) -> Self {
+        self.environment.entry(part.into()).or_default().push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// A variable for all four services.
+    #[must_use]
+    pub fn set_all(self, name: &str, value: &str) -> Self {
+        Service::ALL.into_iter().fold(self, |options, service| options.set(service, name, value))
+    }
+
+    /// A setting of PostgreSQL; a later one wins.
+    #[must_use]
+    pub fn postgres(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.postgres.push((name.to_owned(), value.into()));
+        self
+    }
+}
