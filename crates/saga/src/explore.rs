@@ -82,9 +82,9 @@ impl<P: Participant> Place<P> {
             next.came[at] += 1;
             nexts.push(((*input).clone(), next));
         }
-        for (key, open) in self.calls.iter().filter(|(_, open)| open.answered < 2 && open.call.attempt() < 3) {
+        for (key, open) in self.calls.iter().filter(|(_, open)| open.answered < 2) {
             // What a partner answered once under a key it answers again.
-            let answers = open.answer.clone().map_or_else(|| (examples.answers)(&open.call), |answer| vec![answer]);
+            let answers = open.answer.clone().map_or_else(|| examples.possible(&open.call), |answer| vec![answer]);
             for answer in answers {
                 let mut next = self.clone();
                 let answered = Open { call: open.call.clone(), answer: Some(answer.clone()), answered: open.answered + 1 };
