@@ -7,10 +7,23 @@ use futures_util::future::BoxFuture;
 use saga::{Participant, batch::Arrived};
 use sqlx::{PgConnection, migrate::Migrator};
 
+use crate::{
+    calls::{self, ClientError},
+    edge::ProblemPage,
+    telemetry::Metrics,
+};
+
 /// A participant that can be run. Implemented by the type that `reactions!` makes; `main.rs` is
 /// `chassis::run::<payment::Payment>()`.
 pub trait Service: Participant {
-    /// The variables that it reads beside the chassis' own; `chassis::config::NoSettings` for none.
+    /// What it does, in a sentence: the first line of `--help` and of its API's description.
+    const DOES: &'static str;
+    /// Defaults of its own for the chassis' variables: `("HTTP_ADDR", "127.0.0.1:8081")`.
+    const DEFAULTS: &'static [(&'static str, &'static str)];
+    /// The problems that only its API knows, with the pages that explain them.
+    const PROBLEMS: &'static [ProblemPage];
+
+    /// The variables that it reads beside the chassis' own; `chassis::config::NoArgs` for none.
     type Settings: clap::Args + Clone + Debug + Send + Sync + 'static;
 
     /// Its own tables, in schema `public`, with their own history.
@@ -32,8 +45,11 @@ pub trait Service: Participant {
     fn routes(house: crate::House<Self>) -> utoipa_axum::router::OpenApiRouter;
 
     /// Whom its calls go to. None for a service whose table has no `asks`.
-    fn partner(_settings: &Self::Settings, _outbound: &crate::calls::Outbound) -> Option<Box<dyn Partner<Self>>> {
-        None
+    ///
+    /// # Errors
+    /// When no client can be made from the settings.
+    fn partner(_settings: &Self::Settings, _metrics: &Metrics) -> Result<Option<Box<dyn Partner<Self>>>, ClientError> {
+        Ok(None)
     }
 
     /// Inputs that are taken at every start; their claims make them take effect once.
@@ -75,4 +91,13 @@ pub enum Failure {
     /// The partner keeps an error under this key and gives it again whatever happened: look up, then maybe the next key.
     #[error("stored error: {0}")]
     StoredError(String),
+}
+
+impl From<calls::Failure> for Failure {
+    fn from(failure: calls::Failure) -> Self {
+        match failure {
+            calls::Failure::NotSent(why) => Self::NotSent(why.to_string()),
+            calls::Failure::InDoubt(why) => Self::InDoubt(why.to_string()),
+        }
+    }
 }
