@@ -7,4 +7,4 @@ mod client;
 
 pub use backoff::Backoff;
 pub use breaker::Breaker;
-pub use client::{Client, ClientConfig, ClientError, Failure, InDoubt, NotSent, Outbound, Response};
+pub use client::{Client, ClientConfig, ClientError, Failure, InDoubt, NotSent, Response};

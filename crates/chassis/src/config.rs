@@ -11,9 +11,6 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-/// A value that no log, no `Debug` and no help shows.
-pub use secrecy::SecretString as Secret;
-
 /// The exit code of a configuration that is wrong: `EX_USAGE` of `sysexits.h`.
 const EXIT_USAGE: u8 = 64;
 
@@ -213,7 +210,7 @@ fn lowercase_first(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
+    use secrecy::{ExposeSecret as _, SecretString};
 
     use super::*;
 
@@ -229,7 +226,7 @@ mod tests {
     struct Own {
         /// The partner's key, as its dashboard shows it.
         #[arg(long, env = "PARTNER_KEY", hide_default_value = true)]
-        partner_key: Secret,
+        partner_key: SecretString,
         /// How long to wait for the partner, such as 5s.
         #[arg(long, env = "PARTNER_TIMEOUT", default_value = "5s", value_parser = duration)]
         partner_timeout: Duration,

@@ -9,7 +9,7 @@ use std::{net::SocketAddr, time::Duration};
 use axum::{BoxError, Router, error_handling::HandleErrorLayer, middleware::from_fn, serve::ListenerExt as _};
 use axum_tracing_opentelemetry::middleware::OtelAxumLayer;
 use clap::Args;
-use opentelemetry_instrumentation_tower::http::server::Layer as MetricsLayer;
+use opentelemetry_instrumentation_tower::http::server::LayerBuilder as Counted;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::{ServiceBuilder, limit::GlobalConcurrencyLimitLayer};
@@ -78,12 +78,14 @@ pub fn app(
         shed.shed("in_flight");
         std::future::ready(limits::too_many())
     };
+    // Its own spans would double those of the next layer.
+    let counted = Counted::builder().with_tracing(false).build().expect("a layer whose every part has a default");
     let layers = ServiceBuilder::new()
         // An id for this request: the client's or a new one, echoed in the answer.
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .layer(PropagateRequestIdLayer::x_request_id())
         // Rate, errors, duration by route. Outside the span, whose context it would replace by the client's.
-        .layer(MetricsLayer::new())
+        .layer(counted)
         // The span, a child of the client's when it sends `traceparent`.
         .layer(OtelAxumLayer::default())
         // `traceresponse`, security headers, and every error as a problem document.

@@ -72,7 +72,7 @@ impl Shutdown {
     }
 
     /// Begins the end, as a signal does.
-    pub fn begin(&self) {
+    pub fn drain(&self) {
         self.0.draining.cancel();
     }
 
@@ -92,14 +92,14 @@ impl Shutdown {
         if ended.is_err() || !told.is_cancelled() {
             tracing::error!(task = name, panicked = ended.is_err_and(|e| e.is_panic()), "a task ended by itself");
             self.0.fault.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(name);
-            self.begin();
+            self.drain();
         }
     }
 
     /// Waits for SIGTERM, SIGINT or a fault, then goes through the phases. Flushing telemetry is the caller's, last.
     pub async fn run(&self, settings: &Settings) -> End {
         tokio::select! {
-            () = signal() => self.begin(),
+            () = signal() => self.drain(),
             () = self.0.draining.cancelled() => {}
         }
         tracing::info!("draining: not ready any more");
@@ -158,7 +158,7 @@ mod tests {
             };
             if name == "taker" { shutdown.spawn_taker(name, task) } else { shutdown.spawn_worker(name, task) }
         }
-        shutdown.begin();
+        shutdown.drain();
         assert_eq!(shutdown.run(&SETTINGS).await, End::Orderly);
         assert_eq!(*order.lock().unwrap(), ["taker", "worker"]);
     }
@@ -167,7 +167,7 @@ mod tests {
     async fn what_hangs_is_left_behind_at_the_deadline() {
         let shutdown = Shutdown::default();
         shutdown.spawn_taker("stuck", std::future::pending());
-        shutdown.begin();
+        shutdown.drain();
         let started = Instant::now();
         assert_eq!(shutdown.run(&SETTINGS).await, End::Hasty);
         assert!(started.elapsed() < Duration::from_secs(10));

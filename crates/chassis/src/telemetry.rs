@@ -28,7 +28,7 @@ pub use metrics::{Metrics, Wait};
 const QUIET: &str = "hyper=warn,hyper_util=warn,h2=warn,reqwest=warn,rustls=warn,opentelemetry=warn,opentelemetry_sdk=warn,\
                      opentelemetry_otlp=warn,async_nats=warn,sqlx=warn,tower=warn";
 
-/// The name of the span field that a log line repeats as `correlation_id`: the order's id.
+/// The name of the span field that a log line repeats as `correlation_id`: the saga's id.
 pub const CORRELATION_ID: &str = "correlation_id";
 
 /// Logs, traces, metrics.
@@ -190,7 +190,7 @@ mod tests {
             .with(context::Correlations)
             .with(json("toy", move || to.clone()));
         tracing::subscriber::with_default(subscriber, || {
-            let outer = tracing::info_span!("outer", correlation_id = %"order-1").entered();
+            let outer = tracing::info_span!("outer", correlation_id = %"saga-1").entered();
             let inner = tracing::info_span!("inner").entered();
             tracing::warn!(tries = 3, "still waiting");
             drop((inner, outer));
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(inside["level"], "WARN");
         assert_eq!(inside["service"], "toy");
         assert_eq!(inside["tries"], 3);
-        assert_eq!(inside["correlation_id"], "order-1");
+        assert_eq!(inside["correlation_id"], "saga-1");
         assert_eq!(inside["trace_id"].as_str().unwrap().len(), 32);
         assert_eq!(inside["span_id"].as_str().unwrap().len(), 16);
         assert!(inside["timestamp"].as_str().unwrap().ends_with('Z'));

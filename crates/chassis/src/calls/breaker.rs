@@ -32,15 +32,13 @@ impl Default for Breaker {
 }
 
 type Outcome = Result<Response, Failure>;
+type Circuit = CircuitBreakerLayer<FnClassifier<fn(&Outcome) -> bool>>;
 
 /// The layer, and what tells the circuit's state: 0 closed, 1 half open, 2 open.
 pub(super) fn breaker(
     dependency: &'static str,
     settings: Breaker,
-) -> Result<
-    (CircuitBreakerLayer<FnClassifier<fn(&Outcome) -> bool>>, impl Fn() -> u64 + Send + Sync + 'static),
-    CircuitBreakerConfigError,
-> {
+) -> Result<(Circuit, impl Fn() -> u64 + Send + Sync + 'static), CircuitBreakerConfigError> {
     let (layer, handle) = CircuitBreakerLayer::builder()
         .name(dependency)
         .sliding_window_size(settings.window)

@@ -13,7 +13,6 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::{Request, RequestBuilder, Url};
-use secrecy::ExposeSecret as _;
 use tower::{
     BoxError, Service, ServiceBuilder, ServiceExt as _, retry::Policy, timeout::error::Elapsed, util::BoxCloneSyncService,
 };
@@ -21,10 +20,7 @@ use tower_resilience_circuitbreaker::CircuitBreakerConfigError;
 use tracing::{Instrument as _, Span, field::Empty};
 
 use super::{Backoff, Breaker, breaker, bulkhead};
-use crate::{
-    config::Secret,
-    telemetry::{self, Metrics},
-};
+use crate::telemetry::{self, Metrics};
 
 /// How one dependency is called.
 #[derive(Clone, Debug)]
@@ -86,13 +82,6 @@ pub struct Response {
     pub body: Bytes,
 }
 
-impl Response {
-    /// The dependency says that this is the kept answer of an earlier request under the same key.
-    pub fn replayed(&self) -> bool {
-        self.headers.get("idempotent-replayed").is_some_and(|value| value == "true")
-    }
-}
-
 /// No answer.
 #[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Failure {
@@ -150,41 +139,11 @@ impl Failure {
     }
 }
 
-/// What makes clients: handed to whoever calls another process, so that every call is seen.
-#[derive(Clone)]
-pub struct Outbound {
-    metrics: Metrics,
-}
-
-impl Outbound {
-    /// Whose calls are counted there.
-    pub fn new(metrics: &Metrics) -> Self {
-        Self { metrics: metrics.clone() }
-    }
-
-    /// A client for that dependency there, with the bounds of [`ClientConfig::new`].
-    ///
-    /// # Panics
-    /// As [`Self::configured`].
-    pub fn client(&self, dependency: &'static str, base_url: &Url) -> Client {
-        self.configured(ClientConfig::new(dependency, base_url.clone()))
-    }
-
-    /// A client with bounds of its own.
-    ///
-    /// # Panics
-    /// At the start, when the machine has no certificate to trust and the URL is `https`, or a bound makes no sense.
-    pub fn configured(&self, config: ClientConfig) -> Client {
-        Client::new(config, &self.metrics).expect("certificates to trust, and bounds that make sense")
-    }
-}
-
 /// Calls one dependency. Cheap to clone; clones share breaker and bulkhead.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     base_url: Url,
-    authorization: Option<HeaderValue>,
     stack: BoxCloneSyncService<Request, Response, Failure>,
     metrics: Metrics,
 }
@@ -212,20 +171,7 @@ impl Client {
             metrics.set_circuit_state(dependency, circuit_state());
             metrics.set_bulkhead_in_use(dependency, in_use());
         });
-        Ok(Self { http, base_url, authorization: None, stack, metrics: metrics.clone() })
-    }
-
-    /// With that token in every request.
-    ///
-    /// # Panics
-    /// At the start, when the token is no text that a header can hold.
-    #[must_use]
-    pub fn bearer(mut self, token: &Secret) -> Self {
-        let mut value =
-            HeaderValue::from_str(&format!("Bearer {}", token.expose_secret())).expect("a token of visible characters");
-        value.set_sensitive(true);
-        self.authorization = Some(value);
-        self
+        Ok(Self { http, base_url, stack, metrics: metrics.clone() })
     }
 
     /// A request to that path, to be filled, built and [sent](Self::send).
@@ -234,19 +180,14 @@ impl Client {
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         url.set_path(&format!("{}{path}", url.path().trim_end_matches('/')));
         url.set_query(query);
-        let request = self.http.request(method, url);
-        match &self.authorization {
-            Some(value) => request.header(http::header::AUTHORIZATION, value.clone()),
-            None => request,
-        }
+        self.http.request(method, url)
     }
 
     /// Sends it through the stack.
     pub async fn send(&self, request: Request) -> Result<Response, Failure> {
         let answer = self.stack.clone().oneshot(request).await;
-        match answer {
-            Err(failure @ Failure::NotSent(NotSent::CircuitOpen | NotSent::BulkheadFull)) => self.metrics.shed(failure.label()),
-            Ok(_) | Err(_) => {}
+        if let Err(failure @ Failure::NotSent(NotSent::CircuitOpen | NotSent::BulkheadFull)) = answer {
+            self.metrics.shed(failure.label());
         }
         answer
     }

@@ -1,8 +1,8 @@
 //! The one extractor of every mutation: who, under which key, with which valid body; and the one way to carry it out.
 //!
 //! ```text
-//! async fn place(State(app): State<App>, order: Command<NewOrder>) -> Result<Answer, Problem> {
-//!     order.submit(&app.door, |order| Input::PlaceOrder(order.into())).await
+//! async fn rename(State(house): State<House>, name: Command<NewName>) -> Result<Answer, Problem> {
+//!     name.submit(&house.door, |name| Input::Rename(name.into())).await
 //! }
 //! ```
 
@@ -82,7 +82,7 @@ pub struct Command<T> {
 impl<T> Command<T> {
     /// Takes effect through `door`, once, however often it comes: the answer of a repeat is that of the first.
     pub async fn submit<I>(self, door: &impl Commands<I>, input: impl FnOnce(T) -> I) -> Result<Answer, Problem> {
-        let Some(_turn) = self.in_progress.begin(self.key) else {
+        let Some(_turn) = self.in_progress.enter(self.key) else {
             return Err(Problem::of(&IN_PROGRESS).retry_after(1));
         };
         match door.take(self.claim, input(self.body)).await {

@@ -53,7 +53,7 @@ pub(super) struct InProgress(Arc<Mutex<HashSet<[u8; 32]>>>);
 
 impl InProgress {
     /// A turn that lasts until it is dropped; none when somebody has it.
-    pub(super) fn begin(&self, key: [u8; 32]) -> Option<Turn> {
+    pub(super) fn enter(&self, key: [u8; 32]) -> Option<Turn> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key).then(|| Turn { keys: self.clone(), key })
     }
 }
@@ -105,9 +105,9 @@ mod tests {
     #[test]
     fn a_key_has_one_turn_at_a_time() {
         let keys = InProgress::default();
-        let turn = keys.begin([1; 32]);
-        assert!(turn.is_some() && keys.begin([1; 32]).is_none() && keys.begin([2; 32]).is_some());
+        let turn = keys.enter([1; 32]);
+        assert!(turn.is_some() && keys.enter([1; 32]).is_none() && keys.enter([2; 32]).is_some());
         drop(turn);
-        assert!(keys.begin([1; 32]).is_some());
+        assert!(keys.enter([1; 32]).is_some());
     }
 }

@@ -42,10 +42,13 @@ struct NewThing {
     count: u8,
 }
 
+/// A fingerprint and the answer.
+type Kept = ([u8; 32], Receipt);
+
 /// What a service keeps, with the claims that its commits would keep.
 #[derive(Clone, Default)]
 struct Toy {
-    claims: Arc<Mutex<HashMap<[u8; 32], ([u8; 32], Receipt)>>>,
+    claims: Arc<Mutex<HashMap<[u8; 32], Kept>>>,
     away: Arc<Mutex<Option<NotTaken>>>,
     gate: Arc<Mutex<Option<Arc<Notify>>>>,
 }
@@ -137,8 +140,12 @@ fn traced() {
 }
 
 fn client() -> Client {
+    client_counting(Metrics::detached())
+}
+
+fn client_counting(metrics: Metrics) -> Client {
     traced();
-    let (toy, metrics) = (Toy::default(), Metrics::detached());
+    let toy = Toy::default();
     let routes = OpenApiRouter::new()
         .routes(routes!(keep, list))
         .routes(routes!(replace))
@@ -342,6 +349,21 @@ async fn every_answer_carries_its_trace_and_its_headers() {
     assert_eq!(got.header("x-content-type-options"), "nosniff");
     assert_eq!(got.header("cache-control"), "no-store");
     assert_ne!(client.get("/v1/things").await.header("x-request-id"), "", "one is made where none was sent");
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route_and_status() {
+    let client = client_counting(Metrics::start(opentelemetry_sdk::Resource::builder_empty().build()).unwrap());
+    client.send(Request::put("/v1/things/12345").body(Body::empty()).unwrap()).await;
+    let text = client.metrics.render().unwrap();
+    let counted = |line: &&str| {
+        line.starts_with("http_server_request_duration_seconds_count{")
+            && [r#"http_request_method="PUT""#, r#"http_response_status_code="422""#, r#"http_route="/v1/things/{id}""#]
+                .iter()
+                .all(|label| line.contains(label))
+    };
+    assert!(text.lines().any(|line| counted(&line)), "{text}");
+    assert!(!text.contains("12345"), "no id in a label");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Everything that is counted, by the names that dashboards and alerts use. No order and no customer in a label.
+//! Everything that is counted, by the names that dashboards and alerts use. No id and no person in a label.
 
 use std::{
     sync::{Arc, Mutex},
@@ -74,7 +74,7 @@ struct Inner {
 
 impl Metrics {
     /// Instruments of their own, and the process-wide meter provider that libraries record into.
-    pub(super) fn start(resource: Resource) -> Result<Self, OTelSdkError> {
+    pub(crate) fn start(resource: Resource) -> Result<Self, OTelSdkError> {
         let metrics = Self::new(resource)?;
         opentelemetry::global::set_meter_provider(metrics.0._provider.clone());
         Ok(metrics)
