@@ -1,0 +1,71 @@
+# What a developer calls, and CI calls the same. Whatever needs an `if` is Rust: `cargo ensemble --help`.
+
+_list:
+    @just --list --unsorted
+
+# Builds what is needed, starts the stack and returns when it is ready.
+[group('stack')]
+up:
+    @cargo ensemble up
+
+# Stops the stack and keeps its data, unless told `--volumes`.
+[group('stack')]
+down *flags:
+    @cargo ensemble down {{ flags }}
+
+# Says how each part of the stack fares.
+[group('stack')]
+status *flags:
+    @cargo ensemble status {{ flags }}
+
+# Shows what the parts have logged, or the one that is named; `--follow` goes on.
+[group('stack')]
+logs *part:
+    @cargo ensemble logs {{ part }}
+
+# Plays five orders, one for each way of ending, and prints what happened to each.
+[group('stack')]
+demo *flags:
+    @cargo ensemble demo {{ flags }}
+
+# Checks the six invariants over the four databases and the partners' ledgers.
+[group('stack')]
+audit *flags:
+    @cargo ensemble audit {{ flags }}
+
+# Checks what a stack needs of this machine, and says how to get what is missing.
+[group('stack')]
+doctor *flags:
+    @cargo ensemble doctor {{ flags }}
+
+# Runs every test.
+[group('code')]
+test *flags:
+    cargo test {{ flags }}
+
+# Runs the end-to-end tests alone.
+[group('code')]
+e2e *flags:
+    cargo test --test e2e {{ flags }}
+
+# Measures throughput, latency and memory of a release build.
+[group('code')]
+bench *flags:
+    cargo run --release --bin ensemble -- bench {{ flags }}
+
+# Formats the code.
+[group('code')]
+fmt:
+    cargo fmt --all
+
+# Denies what rustfmt, clippy, rustdoc and cargo-deny warn of.
+[group('code')]
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- --deny warnings
+    RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --locked
+    cargo deny --locked check --hide-inclusion-graph bans licenses sources
+
+# Runs what CI runs.
+[group('code')]
+ci: lint test
