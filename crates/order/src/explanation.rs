@@ -75,7 +75,8 @@ impl Story<'_> {
         let deeds: Vec<String> = services.into_iter().filter_map(|service| self.undone(service)).collect();
         let deeds = if deeds.is_empty() { String::new() } else { format!(" {}.", capital(&deeds.join("; "))) };
         let charged = self.first::<PaymentCaptured>().or(self.first::<PaymentRefunded>());
-        let charged = charged.map_or(" Nothing was charged.", |_| "");
+        // Without a timeline nobody knows.
+        let charged = if charged.is_some() || self.timeline.is_empty() { "" } else { " Nothing was charged." };
         format!("{how}: {}.{deeds}{charged} Nothing is owed.", words::cause(reason))
     }
 

@@ -17,4 +17,6 @@ pub use domain::{
 };
 pub use explanation::explanation;
 pub use reactions::{Call, Input, Order, step};
-pub use screen::{Entry, OrderScreen, Owed, Own, Part, ServiceName, Status, Waiting, owed, own, reason, status};
+pub use screen::{
+    Entry, OrderScreen, Owed, Own, Part, ServiceName, Status, Summary, Waiting, owed, own, reason, status, summary,
+};

@@ -9,6 +9,13 @@ use crate::{
     explanation::explanation,
 };
 
+#[cfg(feature = "shell")]
+mod siblings;
+#[cfg(feature = "shell")]
+pub use siblings::Settings;
+#[cfg(feature = "shell")]
+pub(crate) use siblings::Siblings;
+
 /// The order screen.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[cfg_attr(feature = "shell", derive(utoipa::ToSchema))]
@@ -33,6 +40,20 @@ pub struct OrderScreen {
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[cfg_attr(feature = "shell", derive(utoipa::ToSchema))]
 pub struct Own {
+    /// As in the list.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// What happened, or what it waits for, in a few plain sentences.
+    pub explanation: String,
+    /// What was ordered.
+    #[cfg_attr(feature = "shell", schema(value_type = Vec<PricedLine>))]
+    pub lines: Vec<Line>,
+}
+
+/// An order in a list.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[cfg_attr(feature = "shell", derive(utoipa::ToSchema))]
+pub struct Summary {
     /// The order's id.
     #[cfg_attr(feature = "shell", schema(value_type = uuid::Uuid))]
     pub id: OrderId,
@@ -42,17 +63,12 @@ pub struct Own {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "shell", schema(value_type = Option<String>, example = "payment_declined"))]
     pub reason: Option<Reason>,
-    /// What happened, or what it waits for, in one to three plain sentences.
-    pub explanation: String,
     /// Who ordered.
     #[cfg_attr(feature = "shell", schema(value_type = String))]
     pub customer_id: CustomerId,
     /// The sum of the lines.
     #[cfg_attr(feature = "shell", schema(value_type = Amount))]
     pub total: Money,
-    /// What was ordered.
-    #[cfg_attr(feature = "shell", schema(value_type = Vec<PricedLine>))]
-    pub lines: Vec<Line>,
     /// What is owed before the order comes to rest.
     pub owed: Vec<Owed>,
     /// When it was placed.
@@ -66,7 +82,8 @@ pub struct Own {
 /// How an order stands, in one word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "shell", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "shell", derive(utoipa::ToSchema, sqlx::Type))]
+#[cfg_attr(feature = "shell", sqlx(type_name = "text", rename_all = "snake_case"))]
 pub enum Status {
     /// Under way.
     Placed,
@@ -193,17 +210,22 @@ struct PricedLine {
 /// The order's own part. `waiting` is what the other services say that they wait for, where it is known.
 pub fn own(id: OrderId, order: &Purchase, timeline: &[Entry], waiting: &[(ServiceName, Waiting)], now: Timestamp) -> Own {
     let heard = timeline.iter().map(|entry| entry.time).max();
-    Own {
+    let mut summary = summary(id, order);
+    summary.updated_at = heard.map_or(order.changed_at, |heard| heard.max(order.changed_at));
+    Own { summary, explanation: explanation(order, timeline, waiting, now), lines: order.lines.clone() }
+}
+
+/// The order in a list.
+pub fn summary(id: OrderId, order: &Purchase) -> Summary {
+    Summary {
         id,
         status: status(&order.standing),
         reason: reason(&order.standing),
-        explanation: explanation(order, timeline, waiting, now),
         customer_id: order.customer_id.clone(),
         total: order.total,
-        lines: order.lines.clone(),
         owed: owed(&order.standing),
         created_at: order.placed_at,
-        updated_at: heard.map_or(order.changed_at, |heard| heard.max(order.changed_at)),
+        updated_at: order.changed_at,
     }
 }
 

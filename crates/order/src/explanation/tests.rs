@@ -181,6 +181,12 @@ fn cancelled_before_anybody_acted() {
 }
 
 #[test]
+fn nothing_is_made_up_without_a_timeline() {
+    assert_eq!(said(Standing::Cancelled, &[]), "Cancelled: the customer asked for it. Nothing is owed.");
+    assert_eq!(said(Standing::Confirmed { sale: Sale::Committed }, &[]), "Confirmed in 0 ms.");
+}
+
+#[test]
 fn expired() {
     let way = [P, RESERVED, (ShipmentCancelled::INFO, 1100), (PaymentVoided::INFO, 1200), (StockReleased::INFO, 1300)];
     assert_eq!(

@@ -1,0 +1,125 @@
+//! Order's tables.
+
+use events::{Currency, Money, OrderId, Sku, Timestamp};
+use sqlx::{PgConnection, PgPool, types::Json};
+use uuid::Uuid;
+
+use crate::{
+    domain::{Orders, Product, Purchase},
+    screen::{Status, status},
+};
+
+chassis::statements! {
+    /// Locks in key order, so that two batches cannot wait for each other.
+    LOAD_ORDERS = "select order_id, purchase from orders where order_id = any($1::uuid[]) order by order_id for update";
+
+    SAVE_ORDERS = "insert into orders (order_id, purchase, customer_id, status)
+            select * from unnest($1::uuid[], $2::jsonb[], $3::text[], $4::text[])
+            on conflict (order_id) do update set purchase = excluded.purchase, status = excluded.status";
+
+    /// Not locked: every order reads prices, and the write below keeps the newest whoever comes last.
+    LOAD_CATALOG = "select sku, amount, currency, version from catalog where sku = any($1::text[])";
+
+    /// The newest version holds, whoever comes last.
+    SAVE_CATALOG = "insert into catalog (sku, amount, currency, version)
+            select * from unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[])
+            on conflict (sku) do update
+                set amount = excluded.amount, currency = excluded.currency, version = excluded.version
+                where catalog.version < excluded.version";
+
+    READ = "select purchase from orders where order_id = $1";
+
+    STATUS = "select status from orders where order_id = $1";
+
+    LIST = "select order_id, purchase from orders
+            where ($1::text is null or customer_id = $1) and ($2::text is null or status = $2)
+                and ($3::uuid is null or order_id < $3)
+            order by order_id desc limit $4";
+}
+
+pub(crate) async fn load(conn: &mut PgConnection, orders: &mut Orders) -> sqlx::Result<()> {
+    chassis::document::load(conn, LOAD_ORDERS, &mut orders.orders).await?;
+    let skus: Vec<String> = orders.catalog.missing().into_iter().map(|sku| sku.0).collect();
+    if skus.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<(String, i64, String, i64)> = sqlx::query_as(LOAD_CATALOG).bind(skus).fetch_all(conn).await?;
+    let products: sqlx::Result<Vec<_>> = rows.into_iter().map(product).collect();
+    orders.catalog.fill(products?);
+    Ok(())
+}
+
+fn product((sku, amount, currency, version): (String, i64, String, i64)) -> sqlx::Result<(Sku, Option<Product>)> {
+    let unreadable = |column: &str, source: Box<dyn std::error::Error + Send + Sync>| sqlx::Error::ColumnDecode { index: column.into(), source };
+    let code = Currency::from_code(&currency).ok_or_else(|| unreadable("currency", format!("`{currency}` is none").into()))?;
+    let version = u64::try_from(version).map_err(|error| unreadable("version", error.into()))?;
+    Ok((Sku(sku), Some(Product { price: Money::new(amount, code), version })))
+}
+
+pub(crate) async fn save(conn: &mut PgConnection, orders: &Orders) -> sqlx::Result<()> {
+    save_orders(conn, orders).await?;
+    save_catalog(conn, orders).await
+}
+
+async fn save_orders(conn: &mut PgConnection, orders: &Orders) -> sqlx::Result<()> {
+    let changed: Vec<(&OrderId, &Purchase)> =
+        orders.orders.changed().filter_map(|(id, purchase)| Some((id, purchase.as_ref()?))).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = changed.iter().map(|(id, _)| id.0).collect();
+    let purchases: Vec<Json<&Purchase>> = changed.iter().map(|(_, purchase)| Json(*purchase)).collect();
+    let customers: Vec<&str> = changed.iter().map(|(_, purchase)| purchase.customer_id.0.as_str()).collect();
+    let statuses: Vec<&str> = changed.iter().map(|(_, purchase)| status(&purchase.standing).as_str()).collect();
+    sqlx::query(SAVE_ORDERS).bind(ids).bind(purchases).bind(customers).bind(statuses).execute(conn).await?;
+    Ok(())
+}
+
+async fn save_catalog(conn: &mut PgConnection, orders: &Orders) -> sqlx::Result<()> {
+    let changed: Vec<(&Sku, &Product)> =
+        orders.catalog.changed().filter_map(|(sku, product)| Some((sku, product.as_ref()?))).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let skus: Vec<&str> = changed.iter().map(|(sku, _)| sku.0.as_str()).collect();
+    let amounts: Vec<i64> = changed.iter().map(|(_, product)| product.price.amount).collect();
+    let currencies: Vec<&str> = changed.iter().map(|(_, product)| product.price.currency.code()).collect();
+    let versions: Vec<i64> = changed.iter().map(|(_, product)| i64::try_from(product.version).unwrap_or(i64::MAX)).collect();
+    sqlx::query(SAVE_CATALOG).bind(skus).bind(amounts).bind(currencies).bind(versions).execute(conn).await?;
+    Ok(())
+}
+
+/// The order, if there is one.
+pub(crate) async fn read(pool: &PgPool, order: OrderId) -> sqlx::Result<Option<Purchase>> {
+    let found: Option<(Json<Purchase>,)> = sqlx::query_as(READ).bind(order.0).fetch_optional(pool).await?;
+    Ok(found.map(|(Json(purchase),)| purchase))
+}
+
+/// How it stands, if there is such an order.
+pub(crate) async fn standing(pool: &PgPool, order: OrderId) -> sqlx::Result<Option<Status>> {
+    let found: Option<(Status,)> = sqlx::query_as(STATUS).bind(order.0).fetch_optional(pool).await?;
+    Ok(found.map(|(status,)| status))
+}
+
+/// Which orders are listed: the youngest first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listed {
+    pub(crate) customer_id: Option<String>,
+    pub(crate) status: Option<Status>,
+    pub(crate) before: Option<OrderId>,
+    pub(crate) limit: usize,
+}
+
+pub(crate) async fn list(pool: &PgPool, which: Listed) -> sqlx::Result<Vec<(OrderId, Purchase)>> {
+    let Listed { customer_id, status, before, limit } = which;
+    let rows: Vec<(Uuid, Json<Purchase>)> = sqlx::query_as(LIST)
+        .bind(customer_id)
+        .bind(status)
+        .bind(before.map(|id| id.0))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        // Planned anew for the filters that are given: one plan for all of them would serve none.
+        .persistent(false)
+        .fetch_all(pool)
+        .await?;
+    Ok(rows.into_iter().map(|(id, Json(purchase))| (OrderId(id), purchase)).collect())
+}
