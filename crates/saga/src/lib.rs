@@ -27,7 +27,7 @@ pub use outcome::{
 };
 pub use parking::{Parked, park};
 pub use participant::{
-    Answered, Asks, Calls, Claim, Command, Context, Deadline, Forward, Inputs, Participant, Request, Says, Step, Undo,
+    Answered, Asks, Calls, Claim, Command, Context, Deadline, Forward, Inputs, Participant, Request, Says, Step, Undo, Undoable,
 };
 pub use records::{Records, Table};
 

@@ -119,6 +119,12 @@ pub trait Forward: Step {}
 )]
 pub trait Undo: Step {}
 
+/// A step that can be taken back.
+pub trait Undoable: Step {
+    /// By this.
+    type By: Undo;
+}
+
 /// The step declares that it says `E`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not declare that it says `{E}`",

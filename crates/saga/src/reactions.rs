@@ -37,21 +37,29 @@ macro_rules! reactions {
         /// The steps, as types: what an outcome belongs to.
         pub mod step { $( $(#[doc = $doc])* #[derive(Debug)] pub enum $step {} )+ }
 
+        /// The words on the left of the rows, each looked up once: a typo gives one message, not one for each use.
+        mod heard { $(
+            $( pub(super) type $cmd = super::$cmd; )*
+            $( $( pub(super) type $event = super::$event; )+ )*
+            $( pub(super) type $call = super::$call; )*
+            $( pub(super) type $due = super::$due; )*
+        )+ }
+
         /// Everything that can happen to the service: a variant for each input of each row.
         #[allow(missing_docs, reason = "the variants are the table's own words")]
         #[derive(Clone, PartialEq, Eq, Hash, Debug)]
         pub enum Input { $(
-            $( $cmd($cmd), )*
-            $( $( $event($event), )+ )*
-            $( $call($crate::Answered<$call>), )*
-            $( $due($due), )*
+            $( $cmd(heard::$cmd), )*
+            $( $( $event(heard::$event), )+ )*
+            $( $call($crate::Answered<heard::$call>), )*
+            $( $due(heard::$due), )*
         )+ }
 
         /// Every call that the service can ask of a partner.
         #[allow(missing_docs, reason = "the variants are the table's own words")]
         #[derive(Clone, PartialEq, Eq, Hash, Debug, $crate::again::serde::Serialize, $crate::again::serde::Deserialize)]
         #[serde(crate = "saga::again::serde")]
-        pub enum Call { $( $( $call($call), )* )+ }
+        pub enum Call { $( $( $call(heard::$call), )* )+ }
 
         impl $crate::Participant for $participant {
             const DECLARATION: $crate::Declaration = $crate::Declaration {
@@ -66,7 +74,7 @@ macro_rules! reactions {
                 }, )+ ],
                 rows: &[ $(
                     $( $crate::Row { door: $crate::Door::Command, input: stringify!($cmd), verb: stringify!($on_cmd), step: stringify!($step) }, )*
-                    $( $( $crate::Row { door: $crate::Door::Event, input: <$event as $crate::again::EventData>::INFO.ty, verb: stringify!($on_event), step: stringify!($step) }, )+ )*
+                    $( $( $crate::Row { door: $crate::Door::Event, input: <heard::$event as $crate::again::EventData>::INFO.ty, verb: stringify!($on_event), step: stringify!($step) }, )+ )*
                     $( $crate::Row { door: $crate::Door::Answer, input: stringify!($call), verb: stringify!($on_answer), step: stringify!($step) }, )*
                     $( $crate::Row { door: $crate::Door::Deadline, input: stringify!($due), verb: stringify!($on_due), step: stringify!($step) }, )*
                 )+ ],
@@ -82,19 +90,19 @@ macro_rules! reactions {
             fn react(records: &mut $records, input: &Input, ctx: &$crate::Context) -> $crate::Decision<Self> {
                 match input { $(
                     $( Input::$cmd(input) => {
-                        let verb: fn(&mut $records, &$cmd, &$crate::Context) -> $crate::Reply<step::$step> = $on_cmd;
+                        let verb: fn(&mut $records, &heard::$cmd, &$crate::Context) -> $crate::Reply<step::$step> = $on_cmd;
                         $crate::reply(input, verb(records, input, ctx))
                     } )*
                     $( $( Input::$event(input) => {
-                        let verb: fn(&mut $records, &$event, &$crate::Context) -> $crate::Outcome<step::$step> = $on_event;
+                        let verb: fn(&mut $records, &heard::$event, &$crate::Context) -> $crate::Outcome<step::$step> = $on_event;
                         verb(records, input, ctx).decision()
                     } )+ )*
                     $( Input::$call(input) => {
-                        let verb: fn(&mut $records, &$crate::Answered<$call>, &$crate::Context) -> $crate::Outcome<step::$step> = $on_answer;
+                        let verb: fn(&mut $records, &$crate::Answered<heard::$call>, &$crate::Context) -> $crate::Outcome<step::$step> = $on_answer;
                         verb(records, input, ctx).decision()
                     } )*
                     $( Input::$due(input) => {
-                        let verb: fn(&mut $records, &$due, &$crate::Context) -> $crate::Outcome<step::$step> = $on_due;
+                        let verb: fn(&mut $records, &heard::$due, &$crate::Context) -> $crate::Outcome<step::$step> = $on_due;
                         verb(records, input, ctx).decision()
                     } )*
                 )+ }
@@ -107,7 +115,7 @@ macro_rules! reactions {
             fn row(&self) -> &'static $crate::Row {
                 match self { $(
                     $( Self::$cmd(_) => &const { $crate::Row { door: $crate::Door::Command, input: stringify!($cmd), verb: stringify!($on_cmd), step: stringify!($step) } }, )*
-                    $( $( Self::$event(_) => &const { $crate::Row { door: $crate::Door::Event, input: <$event as $crate::again::EventData>::INFO.ty, verb: stringify!($on_event), step: stringify!($step) } }, )+ )*
+                    $( $( Self::$event(_) => &const { $crate::Row { door: $crate::Door::Event, input: <heard::$event as $crate::again::EventData>::INFO.ty, verb: stringify!($on_event), step: stringify!($step) } }, )+ )*
                     $( Self::$call(_) => &const { $crate::Row { door: $crate::Door::Answer, input: stringify!($call), verb: stringify!($on_answer), step: stringify!($step) } }, )*
                     $( Self::$due(_) => &const { $crate::Row { door: $crate::Door::Deadline, input: stringify!($due), verb: stringify!($on_due), step: stringify!($step) } }, )*
                 )+ }
@@ -124,7 +132,7 @@ macro_rules! reactions {
             fn due(name: &str, saga: $crate::again::OrderId) -> Option<Self> {
                 let _ = saga;
                 match name {
-                    $( $( stringify!($due) => Some(Self::$due(<$due>::from(saga))), )* )+
+                    $( $( stringify!($due) => Some(Self::$due(<heard::$due>::from(saga))), )* )+
                     _ => None,
                 }
             }
@@ -151,9 +159,13 @@ macro_rules! reactions {
             }
         }
 
-        $( $( impl $crate::Deadline<$participant> for $due { const NAME: &'static str = stringify!($due); } )* )+
+        $( $( impl $crate::Deadline<$participant> for heard::$due { const NAME: &'static str = stringify!($due); } )* )+
 
         $(
+            const _: () = assert!(
+                !concat!($($doc),*).trim_ascii().is_empty(),
+                concat!("`", stringify!($what), " ", stringify!($step), "` has no sentence: write `/// …` above it, for pictures and explanations")
+            );
             impl $crate::Step for step::$step { type Of = $participant; const NAME: &'static str = stringify!($step); }
             $crate::kind!(@impl $what $step [$($($kind)+)?] [$($($confirms)+)?]);
             $( $( #[diagnostic::do_not_recommend] impl $crate::Says<$says> for step::$step {} )+ )?
@@ -163,7 +175,8 @@ macro_rules! reactions {
     };
 }
 
-/// What follows from a step's kind. When the kind is missing it still implements `Forward`, or one mistake would give ten messages.
+/// What follows from a step's kind. When something is missing the rest is implemented all the same, or one mistake would give
+/// ten messages.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! kind {
@@ -198,6 +211,7 @@ macro_rules! kind {
 
     (@impl undo $step:ident [] []) => {
         impl $crate::Undo for step::$step {}
+        impl<E: $crate::again::EventData> $crate::Says<E> for step::$step {}
         compile_error!(concat!(
             "`undo ",
             stringify!($step),
@@ -205,6 +219,7 @@ macro_rules! kind {
         ));
     };
     (@impl undo $step:ident [] [$($confirms:ident)+]) => {
+        #[diagnostic::do_not_recommend]
         impl $crate::Undo for step::$step {}
     };
     (@impl step $step:ident [pivot undone by $undo:ident] []) => {
@@ -214,26 +229,34 @@ macro_rules! kind {
         $crate::kind!(@impl step $step [undone by $undo] []);
     };
     (@impl step $step:ident [undone by $undo:ident] []) => {
+        #[diagnostic::do_not_recommend]
         impl $crate::Forward for step::$step {}
-        const _: fn() = || {
-            fn undoes<U: $crate::Undo>() {}
-            undoes::<step::$undo>()
+        const _: () = {
+            use step::*;
+            impl $crate::Undoable for $step {
+                type By = $undo;
+            }
         };
     };
     (@impl step $step:ident [pivot] []) => {
+        #[diagnostic::do_not_recommend]
         impl $crate::Forward for step::$step {}
     };
     (@impl step $step:ident [retriable] []) => {
+        #[diagnostic::do_not_recommend]
         impl $crate::Forward for step::$step {}
     };
     (@impl step $step:ident [alone] []) => {
+        #[diagnostic::do_not_recommend]
         impl $crate::Forward for step::$step {}
     };
     (@impl step $step:ident [$($kind:ident)*] [$($confirms:ident)+]) => {
+        #[diagnostic::do_not_recommend]
         impl $crate::Forward for step::$step {}
         compile_error!(concat!("`step ", stringify!($step), "` is no undo: what it says goes on a `says` line"));
     };
     (@impl step $step:ident [$($kind:ident)*] []) => {
+        #[diagnostic::do_not_recommend]
         impl $crate::Forward for step::$step {}
         compile_error!(concat!(
             "step `",
@@ -244,6 +267,7 @@ macro_rules! kind {
         ));
     };
     (@impl $what:ident $step:ident [$($kind:ident)*] [$($confirms:ident)*]) => {
+        #[diagnostic::do_not_recommend]
         impl $crate::Forward for step::$step {}
         compile_error!(concat!("`", stringify!($what), " ", stringify!($step), "`: write `step` or `undo`"));
     };
