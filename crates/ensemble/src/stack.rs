@@ -96,9 +96,10 @@ impl Stack {
         };
 
         let ports = PortBlock::take()?;
-        let name = format!("ensemble-{:012x}", rand::random::<u64>() >> 16);
         let addresses = Addresses { ports: ports.ports.clone(), secrets: Secrets::draw() };
-        let dir = std::env::temp_dir().join(&name);
+        // Kept from its own destructor: the reaper removes it, when nothing runs in there any more.
+        let dir = tempfile::Builder::new().prefix("ensemble-").tempdir().context("could not create a directory")?.keep();
+        let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let native = Native { dir, addresses, binaries, servers, postgres: options.postgres, environment: options.environment };
         native.prepare()?;
         let reaper = Reaper::watch(&native.dir, &name, housing == Housing::Docker)?;
