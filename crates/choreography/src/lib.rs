@@ -1,0 +1,23 @@
+//! The four declarations together: what no single service can see.
+//!
+//! This crate owns the rules about the whole. Here stands that every event has a reader and every word a speaker (a
+//! const assertion: an orphan does not compile), and the six invariants that hold over all four services at rest. It
+//! promises nothing about how they run: it does no I/O, and knows the services by their declarations and their states.
+
+mod invariants;
+mod snapshot;
+
+pub use invariants::{Invariant, Violation, violations};
+pub use snapshot::{Booking, Charge, Claimed, Published, Snapshot, Unfinished};
+
+use saga::{Declaration, Participant};
+
+/// All services, in the order in which an order meets them.
+pub const SERVICES: [Declaration; 4] = [
+    <order::Order as Participant>::DECLARATION,
+    <inventory::Inventory as Participant>::DECLARATION,
+    <payment::Payment as Participant>::DECLARATION,
+    <shipping::Shipping as Participant>::DECLARATION,
+];
+
+const _: () = saga::closed(events::Event::ALL, &SERVICES);
