@@ -12,7 +12,52 @@ mod reactions;
 pub mod examples;
 
 pub use catalog::first_catalog;
+
+#[cfg(feature = "shell")]
+mod api;
+#[cfg(feature = "shell")]
+mod store;
+
 pub use domain::{
     AdjustStock, AnnounceProducts, IntroduceProduct, Pick, ProductView, PutProduct, RECEIVED_MAX, Reservation, Shelves, Stock,
 };
 pub use reactions::{Call, Input, Inventory, step};
+
+/// The shell: what the chassis runs.
+#[cfg(feature = "shell")]
+mod shell {
+    use chassis::{House, Service, config::NoSettings, edge::ProblemPage};
+    use sqlx::{PgConnection, migrate::Migrator};
+    use utoipa_axum::router::OpenApiRouter;
+
+    use crate::{Inventory, Shelves, api, store};
+
+    impl Service for Inventory {
+        const DOES: &'static str = "Keeps the shelves: what there is, what is set aside, what is sold.";
+        const DEFAULTS: &'static [(&'static str, &'static str)] =
+            &[("HTTP_ADDR", "127.0.0.1:8081"), ("ADMIN_ADDR", "127.0.0.1:9081")];
+        const PROBLEMS: &'static [ProblemPage] = api::PROBLEMS;
+
+        type Settings = NoSettings;
+
+        fn migrations() -> Migrator {
+            sqlx::migrate!()
+        }
+
+        async fn load(conn: &mut PgConnection, records: &mut Shelves) -> sqlx::Result<()> {
+            store::load(conn, records).await
+        }
+
+        async fn save(conn: &mut PgConnection, records: &Shelves) -> sqlx::Result<()> {
+            store::save(conn, records).await
+        }
+
+        fn routes(house: House<Self>) -> OpenApiRouter {
+            api::routes(house)
+        }
+
+        fn seed(_: &Self::Settings) -> Vec<saga::batch::Arrived<Self>> {
+            crate::first_catalog()
+        }
+    }
+}

@@ -1,1 +1,5 @@
-fn main() {}
+//! The inventory service.
+
+fn main() -> std::process::ExitCode {
+    chassis::run::<inventory::Inventory>()
+}

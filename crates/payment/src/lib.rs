@@ -9,5 +9,51 @@ mod reactions;
 
 pub mod examples;
 
+#[cfg(feature = "shell")]
+mod api;
+#[cfg(feature = "shell")]
+mod calls;
+#[cfg(feature = "shell")]
+mod store;
+
 pub use domain::{Authorization, AuthorizeCard, CaptureCharge, Hold, Holds, RefundCharge, Settlement, VoidCharge};
 pub use reactions::{Call, Input, Payment, step};
+
+/// The shell: what the chassis runs.
+#[cfg(feature = "shell")]
+mod shell {
+    use chassis::{House, Service, edge::ProblemPage, calls::ClientError, service::Partner, telemetry::Metrics};
+    use sqlx::{PgConnection, migrate::Migrator};
+    use utoipa_axum::router::OpenApiRouter;
+
+    use crate::{Payment, Holds, api, calls, store};
+
+    impl Service for Payment {
+        const DOES: &'static str = "Holds, takes and gives back the customer's money.";
+        const DEFAULTS: &'static [(&'static str, &'static str)] =
+            &[("HTTP_ADDR", "127.0.0.1:8082"), ("ADMIN_ADDR", "127.0.0.1:9082")];
+        const PROBLEMS: &'static [ProblemPage] = api::PROBLEMS;
+
+        type Settings = calls::Settings;
+
+        fn migrations() -> Migrator {
+            sqlx::migrate!()
+        }
+
+        async fn load(conn: &mut PgConnection, records: &mut Holds) -> sqlx::Result<()> {
+            store::load(conn, records).await
+        }
+
+        async fn save(conn: &mut PgConnection, records: &Holds) -> sqlx::Result<()> {
+            store::save(conn, records).await
+        }
+
+        fn routes(house: House<Self>) -> OpenApiRouter {
+            api::routes(house)
+        }
+
+        fn partner(settings: &Self::Settings, metrics: &Metrics) -> Result<Option<Box<dyn Partner<Self>>>, ClientError> {
+            Ok(Some(Box::new(calls::CardGateway::new(settings, metrics)?)))
+        }
+    }
+}

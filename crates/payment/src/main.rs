@@ -1,1 +1,5 @@
-fn main() {}
+//! The payment service.
+
+fn main() -> std::process::ExitCode {
+    chassis::run::<payment::Payment>()
+}

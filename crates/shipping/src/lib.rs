@@ -10,5 +10,51 @@ mod reactions;
 
 pub mod examples;
 
+#[cfg(feature = "shell")]
+mod api;
+#[cfg(feature = "shell")]
+mod calls;
+#[cfg(feature = "shell")]
+mod store;
+
 pub use domain::{BookShipment, Booked, CancelBooking, DispatchShipment, Shipment, ShipmentView, Shipments, TakenBack};
 pub use reactions::{Call, Input, Shipping, step};
+
+/// The shell: what the chassis runs.
+#[cfg(feature = "shell")]
+mod shell {
+    use chassis::{House, Service, edge::ProblemPage, calls::ClientError, service::Partner, telemetry::Metrics};
+    use sqlx::{PgConnection, migrate::Migrator};
+    use utoipa_axum::router::OpenApiRouter;
+
+    use crate::{Shipping, Shipments, api, calls, store};
+
+    impl Service for Shipping {
+        const DOES: &'static str = "Books the carrier, and decides between cancelling and handing over.";
+        const DEFAULTS: &'static [(&'static str, &'static str)] =
+            &[("HTTP_ADDR", "127.0.0.1:8083"), ("ADMIN_ADDR", "127.0.0.1:9083")];
+        const PROBLEMS: &'static [ProblemPage] = api::PROBLEMS;
+
+        type Settings = calls::Settings;
+
+        fn migrations() -> Migrator {
+            sqlx::migrate!()
+        }
+
+        async fn load(conn: &mut PgConnection, records: &mut Shipments) -> sqlx::Result<()> {
+            store::load(conn, records).await
+        }
+
+        async fn save(conn: &mut PgConnection, records: &Shipments) -> sqlx::Result<()> {
+            store::save(conn, records).await
+        }
+
+        fn routes(house: House<Self>) -> OpenApiRouter {
+            api::routes(house)
+        }
+
+        fn partner(settings: &Self::Settings, metrics: &Metrics) -> Result<Option<Box<dyn Partner<Self>>>, ClientError> {
+            Ok(Some(Box::new(calls::Carrier::new(settings, metrics)?)))
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Payment's table.
+
+use chassis::document;
+use events::OrderId;
+use sqlx::{PgConnection, PgPool, types::Json};
+
+use crate::domain::{Hold, Holds};
+
+chassis::statements! {
+    /// Locks in key order, so that two batches cannot wait for each other.
+    LOAD = "select order_id, hold from holds where order_id = any($1::uuid[]) order by order_id for update";
+
+    SAVE = "insert into holds (order_id, hold) select * from unnest($1::uuid[], $2::jsonb[])
+            on conflict (order_id) do update set hold = excluded.hold, changed_at = clock_timestamp()";
+
+    READ = "select hold from holds where order_id = $1";
+}
+
+pub(crate) async fn load(conn: &mut PgConnection, holds: &mut Holds) -> sqlx::Result<()> {
+    document::load(conn, LOAD, &mut holds.holds).await
+}
+
+pub(crate) async fn save(conn: &mut PgConnection, holds: &Holds) -> sqlx::Result<()> {
+    document::save(conn, SAVE, &holds.holds).await
+}
+
+pub(crate) async fn read(pool: &PgPool, order: OrderId) -> sqlx::Result<Option<Hold>> {
+    let found: Option<(Json<Hold>,)> = sqlx::query_as(READ).bind(order.0).fetch_optional(pool).await?;
+    Ok(found.map(|(Json(hold),)| hold))
+}

@@ -1,0 +1,5 @@
+//! The shipping service.
+
+fn main() -> std::process::ExitCode {
+    chassis::run::<shipping::Shipping>()
+}

@@ -1,0 +1,30 @@
+//! Shipping's table.
+
+use chassis::document;
+use events::OrderId;
+use sqlx::{PgConnection, PgPool, types::Json};
+
+use crate::domain::{Shipment, Shipments};
+
+chassis::statements! {
+    /// Locks in key order, so that two batches cannot wait for each other.
+    LOAD = "select order_id, shipment from shipments where order_id = any($1::uuid[]) order by order_id for update";
+
+    SAVE = "insert into shipments (order_id, shipment) select * from unnest($1::uuid[], $2::jsonb[])
+            on conflict (order_id) do update set shipment = excluded.shipment, changed_at = clock_timestamp()";
+
+    READ = "select shipment from shipments where order_id = $1";
+}
+
+pub(crate) async fn load(conn: &mut PgConnection, shipments: &mut Shipments) -> sqlx::Result<()> {
+    document::load(conn, LOAD, &mut shipments.shipments).await
+}
+
+pub(crate) async fn save(conn: &mut PgConnection, shipments: &Shipments) -> sqlx::Result<()> {
+    document::save(conn, SAVE, &shipments.shipments).await
+}
+
+pub(crate) async fn read(pool: &PgPool, order: OrderId) -> sqlx::Result<Option<Shipment>> {
+    let found: Option<(Json<Shipment>,)> = sqlx::query_as(READ).bind(order.0).fetch_optional(pool).await?;
+    Ok(found.map(|(Json(shipment),)| shipment))
+}
