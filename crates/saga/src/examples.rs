@@ -20,11 +20,11 @@ use crate::{
 /// Examples of one participant, all about one and the same order.
 #[derive(Clone, Debug)]
 pub struct Examples<P: Participant> {
-    /// The rows in every state, one example at least for each of [`names`](Self::names). The first is where an order begins.
+    /// The rows in every state, one example at least for each of [`names`](Self::names).
     pub states: Vec<P::Records>,
-    /// The names of all states, as [`names_of`] finds them: a state without an example fails the table.
+    /// The names of all states, as [`names_of`] finds them: a state without an example fails the table. Orders begin in the first.
     pub names: Vec<&'static str>,
-    /// A state in words: its name, and what else is worth reading in the table.
+    /// A state in words: its name, as [`name_of`] gives it, then, behind a comma, what else is worth reading in the table.
     pub label: fn(&P::Records) -> String,
     /// An input at least for each row of the declaration. The words tell inputs of one row apart (`granted`, `declined`); else none.
     pub inputs: Vec<(&'static str, P::Input)>,
@@ -42,6 +42,18 @@ pub struct Examples<P: Participant> {
 pub const CONTEXT: Context = Context { now: Timestamp::from_micros(1_795_543_200_000_000), patience: Duration::from_secs(60) };
 
 impl<P: Participant> Examples<P> {
+    /// The states of that name. `authorizing doomed` is no example of `authorizing`.
+    pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = &P::Records> {
+        let name = name.replace('_', " ");
+        let is = move |label: String| label.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with(','));
+        self.states.iter().filter(move |state| is((self.label)(state)))
+    }
+
+    /// Where an order begins.
+    pub(crate) fn starts(&self) -> impl Iterator<Item = &P::Records> {
+        self.named(self.names.first().unwrap_or(&""))
+    }
+
     /// Every answer that is worth trying: a second key is answered as hoped, or there would be no end.
     pub(crate) fn possible(&self, call: &P::Call) -> Vec<P::Input> {
         let mut answers = (self.answers)(call);

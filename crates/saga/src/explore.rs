@@ -2,7 +2,7 @@
 //! answer to every call, each once or twice. The whole choreography is checked elsewhere; this finds within a moment
 //! what a single domain forgot.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use crate::{
     Because, Calls, Door, Inputs, Kind, Participant,
@@ -44,14 +44,9 @@ pub fn explore<P: Participant>(examples: &Examples<P>) -> Explored {
         .collect();
     let mut explored = Explored::default();
     let mut known = HashSet::new();
-    let start = examples.states.first().map(|rows| Place {
-        rows: rows.clone(),
-        came: vec![0; inputs.len()],
-        calls: BTreeMap::new(),
-        owes: false,
-    });
-    let mut waiting: std::collections::VecDeque<(Place<P>, Vec<&'static str>)> =
-        start.into_iter().map(|place| (place, Vec::new())).collect();
+    let start =
+        |rows: &P::Records| Place { rows: rows.clone(), came: vec![0; inputs.len()], calls: BTreeMap::new(), owes: false };
+    let mut waiting: VecDeque<(Place<P>, Vec<&'static str>)> = examples.starts().map(|rows| (start(rows), Vec::new())).collect();
     while let Some((place, path)) = waiting.pop_front() {
         if !known.insert(place.clone()) {
             continue;

@@ -104,8 +104,7 @@ fn gaps<P: Participant>(examples: &Examples<P>) -> Vec<String> {
     for row in rows.iter().filter(|row| !examples.inputs.iter().any(|(_, input)| input.row() == *row)) {
         gaps.push(format!("{service}: no example input for `{}` ({})", row.input, row.step));
     }
-    let labels: Vec<String> = examples.states.iter().map(examples.label).collect();
-    for name in examples.names.iter().filter(|name| !labels.iter().any(|label| begins_with(label, &name.replace('_', " ")))) {
+    for name in examples.names.iter().filter(|name| examples.named(name).next().is_none()) {
         gaps.push(format!("{service}: no example of the state `{name}`"));
     }
     for step in steps {
@@ -121,9 +120,4 @@ fn gaps<P: Participant>(examples: &Examples<P>) -> Vec<String> {
         }
     }
     gaps
-}
-
-/// The label is the name, or the name and more words. `authorizing doomed` is no example of `authorizing`.
-fn begins_with(label: &str, name: &str) -> bool {
-    label.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with([',', ':']))
 }

@@ -136,7 +136,7 @@ fn forward<P: Participant>(examples: &Examples<P>, undo: &StepDecl) -> HashSet<P
         .filter(|input| steps.contains(input.row().step) && input.row().door != Door::Answer)
         .collect();
     let mut known = HashSet::new();
-    let mut waiting: Vec<_> = examples.states.first().map(Place::start).into_iter().collect();
+    let mut waiting: Vec<_> = examples.starts().map(Place::start).collect();
     while let Some(place) = waiting.pop() {
         let place = Place { said: Vec::new(), asked: 0, ..place };
         if !known.insert(place.clone()) {
