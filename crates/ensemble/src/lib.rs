@@ -10,6 +10,8 @@
 mod part;
 pub mod stack;
 
+pub mod audit;
+
 pub mod demo;
 pub mod doctor;
 pub mod report;
