@@ -32,12 +32,12 @@ impl World {
 
     /// A text that nobody else uses.
     pub(crate) fn tag(&self) -> String {
-        format!("t{}", Uuid::new_v4().simple())
+        format!("t{}", Uuid::now_v7().simple())
     }
 
     /// An Idempotency-Key that nobody else uses, as it stands in the header.
     pub(crate) fn key(&self) -> String {
-        format!("\"{}\"", Uuid::new_v4())
+        format!("\"{}\"", Uuid::now_v7())
     }
 
     /// Audits the six invariants over the four databases and the partners' ledgers, then stops and removes everything.

@@ -159,7 +159,7 @@ impl Customer {
     /// # Errors
     /// When it is refused, or not answered in time.
     pub async fn places(&self, basket: &Basket) -> anyhow::Result<Placed> {
-        let key = Uuid::new_v4().to_string();
+        let key = Uuid::now_v7().to_string();
         let key = &key;
         eventually("the order to be accepted", PATIENCE, || async move {
             let answer = self.post(&basket.0, key).await?;
@@ -214,7 +214,7 @@ impl Customer {
         // Refused for its second line whatever happens; the first is at fault only while the catalog does not know it.
         let probe = Basket::of(sku, 1).and("NO-SUCH-PRODUCT", 1);
         eventually("the catalog to know the product", PATIENCE, || async {
-            let problem: Value = self.post(&probe.0, &Uuid::new_v4().to_string()).await?.json().await?;
+            let problem: Value = self.post(&probe.0, &Uuid::now_v7().to_string()).await?.json().await?;
             let unknown = problem["errors"].as_array().is_none_or(|errors| errors.iter().any(|e| e["pointer"] == "/lines/0/sku"));
             if unknown { Err(anyhow::anyhow!("{problem:#}")) } else { Ok(()) }
         })
@@ -273,5 +273,5 @@ impl Placed {
 }
 
 fn key() -> String {
-    format!("\"{}\"", Uuid::new_v4())
+    format!("\"{}\"", Uuid::now_v7())
 }

@@ -11,6 +11,7 @@ mod part;
 pub mod stack;
 
 pub mod audit;
+pub mod bench;
 
 pub mod demo;
 pub mod doctor;
