@@ -24,6 +24,18 @@ pub struct Config<A: Args> {
     /// Probes, metrics and what operators do.
     #[command(flatten)]
     pub admin: crate::admin::Settings,
+    /// The database.
+    #[command(flatten)]
+    pub postgres: crate::postgres::Settings,
+    /// The broker.
+    #[command(flatten)]
+    pub broker: crate::broker::Settings,
+    /// How inputs take effect.
+    #[command(flatten)]
+    pub commit: crate::commit::Settings,
+    /// How events get to the stream.
+    #[command(flatten)]
+    pub relay: crate::relay::Settings,
     /// Logs, traces, metrics.
     #[command(flatten)]
     pub telemetry: crate::telemetry::Settings,

@@ -1,8 +1,91 @@
-//! TBD
+//! The shell that every service runs in: whatever happens to a service comes in by one of four doors, meets the service's
+//! pure function in one transaction, and goes out by one door.
+//!
+//! ```text
+//! HTTP request ──► edge ───┐ claim: principal, method, path, key       ┌─ states
+//! NATS delivery ─► inbox ──┤ claim: event id                           ├─ claims
+//! partner answer ► calls ──┼──► decide (pure) ──► commit: one tx ──────┼─ outbox ──► publish ──► NATS
+//! clock ────────► deadline ┘ claim: call id │ saga and deadline        └─ intents ─► calls ────► partner
+//! ```
+//! A claim is the proof that an input has taken effect; it commits with the effect. So delivery is at least once and effect
+//! exactly once. A service hands over its participant, its tables and its routes ([`Service`]); [`run`] does the rest. This
+//! crate knows no service's name and no event's.
+
+use std::{process::ExitCode, sync::Arc};
+
+use events::SagaId;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
 
 pub mod admin;
 pub mod calls;
+pub mod commit;
 pub mod config;
+pub mod document;
 pub mod edge;
+pub mod lease;
+pub mod service;
 pub mod shutdown;
 pub mod telemetry;
+
+mod broker;
+mod postgres;
+mod relay;
+mod rooms;
+
+pub use service::Service;
+
+/// Statements by name: what a test prepares against a migrated schema.
+pub type Statements = &'static [(&'static str, &'static str)];
+
+/// What a service's handlers get. Cheap to clone.
+pub struct House<S: Service> {
+    /// The door of commands.
+    pub door: commit::Door<S>,
+    /// Connections to read with.
+    pub pool: PgPool,
+    /// The service's own settings.
+    pub settings: Arc<S::Settings>,
+    /// Everything that is counted.
+    pub metrics: telemetry::Metrics,
+    watchers: commit::Watchers,
+    draining: CancellationToken,
+}
+
+impl<S: Service> House<S> {
+    /// Waits for that saga to move, from now on: look at it after this.
+    pub fn watch(&self, saga: SagaId) -> commit::Watching {
+        self.watchers.watch(saga)
+    }
+
+    /// What happened to that saga here, in order.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn timeline(&self, saga: SagaId) -> sqlx::Result<Vec<commit::log::Entry>> {
+        commit::log::of(&self.pool, S::DECLARATION.service, saga).await
+    }
+
+    /// Cancelled when the service begins to end: whoever waits for something to happen waits no longer.
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.draining
+    }
+}
+
+impl<S: Service> Clone for House<S> {
+    fn clone(&self) -> Self {
+        Self {
+            door: self.door.clone(),
+            pool: self.pool.clone(),
+            settings: self.settings.clone(),
+            metrics: self.metrics.clone(),
+            watchers: self.watchers.clone(),
+            draining: self.draining.clone(),
+        }
+    }
+}
+
+/// Runs a service until it is told to end: the whole of its `main`.
+pub fn run<S: Service>() -> ExitCode {
+    rooms::run::<S>()
+}

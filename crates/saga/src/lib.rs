@@ -17,6 +17,7 @@ mod records;
 pub mod batch;
 pub mod examples;
 pub mod explore;
+pub mod owed;
 pub mod table;
 pub mod trials;
 

@@ -1,0 +1,213 @@
+//! Takes what waits at a door, batch by batch, until the service ends.
+
+use std::{ops::Range, sync::Arc, time::Duration};
+
+use saga::{Context, batch::Arrived};
+use sqlx::{PgPool, Postgres, pool::PoolConnection};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span, field};
+
+use super::{About, Asked, Error, Incoming, Settled, Watchers, door::{Kind, Waiting}, effects::Effects, now, transaction::{Fault, take}};
+use crate::{
+    calls::Backoff,
+    relay::Outlet,
+    service::Service,
+    telemetry::{self, Metrics, Wait},
+};
+
+/// A transaction that takes longer hangs on a connection that nobody answers on: its end is unknown, and it is done again.
+const TRANSACTION_MAX: Duration = Duration::from_secs(20);
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(10), most: Duration::from_secs(2) };
+
+type Answer = oneshot::Sender<Result<Settled, Error>>;
+
+/// What waits together. Shared with the task of its transaction, so that it survives a panic there.
+pub(super) struct Batch<S: Service> {
+    pub(super) arrived: Vec<Arrived<S>>,
+    pub(super) about: Vec<About>,
+}
+
+/// Where what was committed goes on from memory. All of it may be dropped: the tables know, and their sweeps look.
+pub(crate) struct Handoff<S: Service> {
+    pub(crate) outlet: Outlet,
+    pub(crate) asked: mpsc::Sender<Asked<S::Call>>,
+    pub(crate) watchers: Watchers,
+}
+
+/// The one who takes what waits at one door.
+pub(crate) struct Committer<S: Service> {
+    pub(crate) kind: Kind,
+    pub(crate) queue: mpsc::Receiver<Waiting<S>>,
+    pub(crate) pool: PgPool,
+    pub(crate) settings: super::Settings,
+    pub(crate) handoff: Handoff<S>,
+    pub(crate) metrics: Metrics,
+    /// Cancelled when nothing more comes: what waits is still taken.
+    pub(crate) work: CancellationToken,
+}
+
+impl<S: Service> Committer<S> {
+    /// Until nothing more comes and all that waited is taken.
+    pub(crate) async fn run(mut self) {
+        let most = usize::from(self.settings.batch_max);
+        let (mut waiting, mut conn) = (Vec::with_capacity(most), None);
+        loop {
+            let came = tokio::select! {
+                biased;
+                came = self.queue.recv_many(&mut waiting, most) => came,
+                () = self.work.cancelled(), if !self.queue.is_closed() => {
+                    self.queue.close();
+                    continue;
+                }
+            };
+            if came == 0 {
+                return;
+            }
+            self.take(waiting.drain(..), &mut conn).await;
+        }
+    }
+
+    async fn take(&self, waiting: impl Iterator<Item = Waiting<S>>, conn: &mut Option<PoolConnection<Postgres>>) {
+        let start = std::time::Instant::now();
+        let (mut batch, mut answers) = (Batch { arrived: Vec::new(), about: Vec::new() }, Vec::new());
+        for Waiting { incoming: Incoming { arrived, about }, since, answer } in waiting {
+            self.metrics.waited(Wait::Inbox, start - since);
+            batch.arrived.push(arrived);
+            batch.about.push(about);
+            answers.push(Some(answer));
+        }
+        let (batch, whole) = (Arc::new(batch), 0..answers.len());
+        let mut parts = vec![whole];
+        while let Some(part) = parts.pop() {
+            let span = self.span(&batch, part.clone());
+            match self.until_it_ends(&batch, part.clone(), conn).instrument(span).await {
+                Ok(effects) => self.hand_on(effects, &mut answers[part], start),
+                Err(Error::Poison(_)) if part.len() > 1 => {
+                    // Last in, first out: in the order in which they came.
+                    let middle = part.start + part.len() / 2;
+                    parts.extend([middle..part.end, part.start..middle]);
+                }
+                Err(error) => {
+                    if let Error::Poison(why) = &error {
+                        let one = &batch.arrived[part.start];
+                        let saga = one.saga().map(|saga| saga.to_string());
+                        tracing::error!(correlation_id = saga, claim = %one.claim.id(), "an input cannot be taken: {why}");
+                    }
+                    for answer in answers[part].iter_mut().filter_map(Option::take) {
+                        let _ = answer.send(Err(error.clone()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Again and again while the world fails: a command for as long as somebody waits, anything else until the service ends.
+    async fn until_it_ends(
+        &self,
+        batch: &Arc<Batch<S>>,
+        part: Range<usize>,
+        conn: &mut Option<PoolConnection<Postgres>>,
+    ) -> Result<Effects<S>, Error> {
+        let (start, mut failures) = (Instant::now(), 0_u32);
+        loop {
+            let why = match self.once(batch, part.clone(), conn).await {
+                Ok(effects) => return Ok(effects),
+                Err(Fault::Poison(why)) => return Err(Error::Poison(why)),
+                Err(Fault::Retry(why)) => why,
+            };
+            failures += 1;
+            if failures.is_power_of_two() {
+                tracing::warn!(door = self.kind.name(), failures, "a transaction is done again: {why}");
+            }
+            if self.kind == Kind::Commands && start.elapsed() >= self.settings.command_patience {
+                return Err(Error::Away);
+            }
+            tokio::select! {
+                () = self.work.cancelled() => return Err(Error::Stopping),
+                () = sleep(BACKOFF.wait(failures)) => {}
+            }
+        }
+    }
+
+    /// In a task of its own, which nothing cancels and whose panic is seen. Its connection is kept for the next batch, or
+    /// closed: none goes back to the pool inside a transaction.
+    async fn once(
+        &self,
+        batch: &Arc<Batch<S>>,
+        part: Range<usize>,
+        kept: &mut Option<PoolConnection<Postgres>>,
+    ) -> Result<Effects<S>, Fault> {
+        let mut conn = match kept.take() {
+            Some(conn) => conn,
+            None => self.pool.acquire().await?,
+        };
+        let (batch, ctx) = (batch.clone(), Context { now: now(), patience: self.settings.patience });
+        let transaction = async move {
+            let taken = timeout(TRANSACTION_MAX, take(&mut conn, &batch, part, &ctx)).await;
+            let taken = taken.unwrap_or_else(|_| Err(Fault::Retry(format!("no end within {TRANSACTION_MAX:?}"))));
+            let kept = if taken.is_ok() {
+                Some(conn)
+            } else {
+                drop(conn.detach());
+                None
+            };
+            (taken, kept)
+        };
+        match tokio::spawn(transaction.in_current_span()).await {
+            Ok((taken, conn)) => {
+                *kept = conn;
+                taken
+            }
+            Err(panicked) => Err(Fault::Poison(format!("its reaction panicked: {}", said_in(panicked)))),
+        }
+    }
+
+    fn hand_on(&self, effects: Effects<S>, answers: &mut [Option<Answer>], start: std::time::Instant) {
+        let Effects { settled, said, asked, sagas, .. } = effects;
+        self.handoff.outlet.offer(said);
+        for asked in asked {
+            // Full: it is due later, and found by the sweep.
+            let _ = self.handoff.asked.try_send(asked);
+        }
+        let took = start.elapsed();
+        for (answer, settled) in answers.iter_mut().zip(settled) {
+            self.metrics.waited(Wait::Handler, took);
+            if let Some(answer) = answer.take() {
+                // Nobody may be waiting any more.
+                let _ = answer.send(Ok(settled));
+            }
+        }
+        self.handoff.watchers.wake(sagas);
+    }
+
+    /// The batch's own span, linked to each input's where those are recorded.
+    fn span(&self, batch: &Batch<S>, part: Range<usize>) -> Span {
+        let span = tracing::info_span!(
+            "commit",
+            otel.name = field::Empty,
+            ensemble.door = self.kind.name(),
+            messaging.batch.message_count = part.len(),
+        );
+        for about in &batch.about[part] {
+            if about.trace.traceparent.as_deref().is_some_and(|parent| parent.ends_with("-01")) {
+                telemetry::linked_to(&span, &about.trace);
+            }
+        }
+        span
+    }
+}
+
+fn said_in(panicked: tokio::task::JoinError) -> String {
+    match panicked.try_into_panic() {
+        Ok(said) => match (said.downcast_ref::<String>(), said.downcast_ref::<&str>()) {
+            (Some(said), _) => said.clone(),
+            (None, Some(said)) => (*said).to_owned(),
+            (None, None) => "it says nothing".to_owned(),
+        },
+        Err(cancelled) => cancelled.to_string(),
+    }
+}

@@ -1,0 +1,74 @@
+//! What happened to a saga here. The claims and the outbox are the log; nothing else is written down for it.
+
+use events::{SagaId, Timestamp};
+use serde::Serialize;
+use sqlx::{PgPool, Row as _, postgres::PgRow, types::time::OffsetDateTime};
+use uuid::Uuid;
+
+crate::statements! {
+    /// What came, then what came of it.
+    OF_SAGA = "select id, door, type, source, happened, causation, trace_id, because, taken_at, true as published, 0 as place
+            from chassis.claims where saga = $1
+        union all
+        select id, 'command', type, source, happened, null, trace_id, because, taken_at, true, 0
+            from chassis.requests where saga = $1
+        union all
+        select o.id, 'said', o.type, $2, o.said_at, o.causation,
+               nullif(replace(substr(o.traceparent, 4, 32), '-', ''), '')::uuid, null, o.said_at,
+               not exists (select from chassis.outbox_pending as p where p.id = o.id), 1
+            from chassis.outbox as o where o.saga = $1
+        order by taken_at, place, id";
+}
+
+/// Something that came, or that was said.
+#[derive(Clone, PartialEq, Eq, Serialize, Debug)]
+pub struct Entry {
+    /// The event's, or the claim's.
+    pub id: Uuid,
+    /// `command`, `event`, `answer`, `deadline`, or `said`.
+    pub door: String,
+    /// The event's type, or the name of the command, call or deadline.
+    #[serde(rename = "type")]
+    pub ty: String,
+    /// Who said it.
+    pub source: String,
+    /// When it happened there.
+    pub happened: Timestamp,
+    /// What led to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub causation: Option<Uuid>,
+    /// The trace that it belongs to: 32 hex digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    /// Why nothing left the house, if nothing did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
+    /// When it took effect here.
+    pub taken_at: Timestamp,
+    /// It is known to be in the stream, as far as it belongs there.
+    pub published: bool,
+}
+
+/// In the order in which it took effect. `service` is whose log this is.
+///
+/// # Errors
+/// What the database says.
+pub async fn of(pool: &PgPool, service: &str, saga: SagaId) -> sqlx::Result<Vec<Entry>> {
+    sqlx::query(OF_SAGA).bind(saga.0).bind(service).try_map(entry).fetch_all(pool).await
+}
+
+fn entry(row: PgRow) -> sqlx::Result<Entry> {
+    let time = |column| row.try_get::<OffsetDateTime, _>(column).map(Timestamp::from);
+    Ok(Entry {
+        id: row.try_get("id")?,
+        door: row.try_get("door")?,
+        ty: row.try_get("type")?,
+        source: row.try_get("source")?,
+        happened: time("happened")?,
+        causation: row.try_get("causation")?,
+        trace_id: row.try_get::<Option<Uuid>, _>("trace_id")?.map(|id| id.simple().to_string()),
+        because: row.try_get("because")?,
+        taken_at: time("taken_at")?,
+        published: row.try_get("published")?,
+    })
+}

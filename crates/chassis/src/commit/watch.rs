@@ -1,0 +1,93 @@
+//! Waiting for a saga to move, without asking the database again and again.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use events::SagaId;
+use tokio::sync::watch;
+
+/// A move that another replica committed is seen after so long at the latest.
+const LOOK_ANYWAY: Duration = Duration::from_millis(500);
+
+/// Who waits for which saga in this process.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Watchers(Arc<Mutex<HashMap<SagaId, watch::Sender<()>>>>);
+
+/// Waits for one saga, until it is dropped.
+#[derive(Debug)]
+pub struct Watching {
+    saga: SagaId,
+    moved: watch::Receiver<()>,
+    watchers: Watchers,
+}
+
+impl Watchers {
+    /// From now on; look at the saga *after* this, or a move in between is missed.
+    pub(crate) fn watch(&self, saga: SagaId) -> Watching {
+        let moved = self.watched().entry(saga).or_insert_with(|| watch::Sender::new(())).subscribe();
+        Watching { saga, moved, watchers: self.clone() }
+    }
+
+    /// These have moved.
+    pub(crate) fn wake(&self, sagas: impl IntoIterator<Item = SagaId>) {
+        let watched = self.watched();
+        if watched.is_empty() {
+            return;
+        }
+        for saga in sagas {
+            if let Some(moved) = watched.get(&saga) {
+                moved.send_replace(());
+            }
+        }
+    }
+
+    fn watched(&self) -> MutexGuard<'_, HashMap<SagaId, watch::Sender<()>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watching {
+    /// Returns when the saga has moved since the last time, or may have: look, and wait again.
+    pub async fn moved(&mut self) {
+        // The sender is in the map as long as this is; and a time-out is a reason to look.
+        let _ = tokio::time::timeout(LOOK_ANYWAY, self.moved.changed()).await;
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let mut watched = self.watchers.watched();
+        // This one's own receiver is still there.
+        if watched.get(&self.saga).is_some_and(|moved| moved.receiver_count() <= 1) {
+            watched.remove(&self.saga);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_move_wakes_those_who_wait_for_it_and_nobody_stays_in_the_map() {
+        let watchers = Watchers::default();
+        let (one, other) = (SagaId::from(Uuid::from_u128(1)), SagaId::from(Uuid::from_u128(2)));
+        let (mut first, mut second, mut third) = (watchers.watch(one), watchers.watch(one), watchers.watch(other));
+        watchers.wake([one]);
+        let start = tokio::time::Instant::now();
+        first.moved().await;
+        second.moved().await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        third.moved().await;
+        assert_eq!(start.elapsed(), LOOK_ANYWAY, "looked anyway");
+        drop((first, third));
+        assert_eq!(watchers.watched().len(), 1);
+        drop(second);
+        assert!(watchers.watched().is_empty());
+    }
+}

@@ -1,0 +1,243 @@
+//! Postgres: connections in compartments, migrations, and what its errors mean.
+
+use std::{future::Future, str::FromStr as _, time::Duration};
+
+use anyhow::Context as _;
+use backon::{ExponentialBuilder, Retryable as _};
+use clap::Args;
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::{
+    Connection as _, PgConnection, PgPool,
+    migrate::{MigrateError, Migrator},
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tracing::{Instrument as _, instrument::Instrumented};
+
+use crate::{admin::Health, commit::Kind};
+
+/// Where the database is.
+#[derive(Args, Clone, Debug)]
+#[group(skip)]
+pub struct Settings {
+    /// The service's database, as the role that reads and writes, such as postgres://user:password@127.0.0.1:5432/name.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: SecretString,
+    /// The same database as the owner of its tables, for migrations at the start; the one above when not set.
+    #[arg(long, env = "DATABASE_OWNER_URL", hide_env_values = true)]
+    pub database_owner_url: Option<SecretString>,
+    /// How many connections may read at once for the API, beside about a dozen that each have their own purpose.
+    #[arg(long, env = "DATABASE_READERS_MAX", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub database_readers_max: u32,
+}
+
+/// So long somebody waits for a connection; then the compartment is full, or the database is away.
+const ACQUIRE_MAX: Duration = Duration::from_secs(2);
+const PING_MAX: u32 = 1;
+/// For each committer one in use, and one while a broken one is being replaced.
+const DOOR_MAX: u32 = 2;
+const BACKGROUND_MAX: u32 = 4;
+
+/// The connections of a service, in compartments: whoever uses up his own takes none from the others.
+#[derive(Clone, Debug)]
+pub(crate) struct Pools {
+    doors: [PgPool; Kind::ALL.len()],
+    /// For what the API reads.
+    pub(crate) reads: PgPool,
+    /// For relay, leases, sweeps and operators.
+    pub(crate) background: PgPool,
+    ping: PgPool,
+}
+
+impl Pools {
+    /// Connects when somebody needs it, not before.
+    pub(crate) fn new(service: &str, settings: &Settings) -> anyhow::Result<Self> {
+        let options = options(service, &settings.database_url).context("DATABASE_URL is wrong")?;
+        // Statements of the doors find their rows by key. A plan that was made while a table was empty must not scan it for ever.
+        let by_key = options.clone().options([("enable_seqscan", "off")]);
+        let door = || pool(DOOR_MAX).test_before_acquire(false).connect_lazy_with(by_key.clone());
+        Ok(Self {
+            doors: std::array::from_fn(|_| door()),
+            reads: pool(settings.database_readers_max).connect_lazy_with(options.clone()),
+            background: pool(BACKGROUND_MAX).connect_lazy_with(options.clone()),
+            ping: pool(PING_MAX).connect_lazy_with(options),
+        })
+    }
+
+    /// Those of that door.
+    pub(crate) fn door(&self, kind: Kind) -> PgPool {
+        self.doors[kind as usize].clone()
+    }
+
+    /// Ready only while the database answers.
+    pub(crate) fn probed_by(&self, health: &Health) {
+        let ping = self.ping.clone();
+        health.depends_on("postgres", move || {
+            let ping = ping.clone();
+            async move { sqlx::raw_sql("select 1").execute(&ping).await.map(drop).map_err(|error| error.to_string()) }
+        });
+    }
+}
+
+fn pool(max: u32) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(max)
+        .acquire_timeout(ACQUIRE_MAX)
+        .acquire_slow_threshold(ACQUIRE_MAX)
+        .after_release(|conn, _| Box::pin(is_idle(conn)))
+}
+
+/// Inside a transaction the clock stands where it began. A panic, or a future that was dropped at the wrong await, can leave
+/// a connection there (sqlx issue 4393): it is closed, for whoever got it next would commit into somebody else's work.
+async fn is_idle(conn: &mut PgConnection) -> sqlx::Result<bool> {
+    sqlx::query_scalar("select transaction_timestamp() = statement_timestamp()").fetch_one(conn).await
+}
+
+fn options(service: &str, url: &SecretString) -> sqlx::Result<PgConnectOptions> {
+    Ok(PgConnectOptions::from_str(url.expose_secret())?.application_name(service).options([
+        ("statement_timeout", "10s"),
+        ("lock_timeout", "5s"),
+        ("idle_in_transaction_session_timeout", "15s"),
+        // A peer that is gone without a word is noticed, and its locks are free, within 15 s.
+        ("tcp_keepalives_idle", "5"),
+        ("tcp_keepalives_interval", "5"),
+        ("tcp_keepalives_count", "2"),
+        ("tcp_user_timeout", "15000"),
+        // Statements are short: compiling one takes longer than running it.
+        ("jit", "off"),
+    ]))
+}
+
+/// Brings both schemas up to date: the chassis', then the service's, each with its own history. Waits for the database, and
+/// for whoever is migrating already (sqlx holds an advisory lock).
+pub(crate) async fn migrate(settings: &Settings, own: fn() -> Migrator) -> anyhow::Result<()> {
+    let url = settings.database_owner_url.as_ref().unwrap_or(&settings.database_url);
+    let options = PgConnectOptions::from_str(url.expose_secret()).context("DATABASE_OWNER_URL is wrong")?;
+    let attempt = || async {
+        let mut conn = PgConnection::connect_with(&options).await?;
+        let mut chassis = sqlx::migrate!();
+        chassis.create_schema("chassis");
+        chassis.dangerous_set_table_name("chassis.migrations");
+        for mut migrations in [chassis, own()] {
+            // A version that is rolled back meets the schema of the one after it, and works with it.
+            migrations.set_ignore_missing(true);
+            migrations.run(&mut conn).await?;
+        }
+        conn.close().await?;
+        Ok(())
+    };
+    attempt
+        .retry(ExponentialBuilder::default().with_min_delay(Duration::from_millis(50)).with_max_delay(Duration::from_secs(2)).without_max_times().with_jitter())
+        .when(is_away)
+        .notify(|error: &MigrateError, wait| tracing::warn!(%error, ?wait, "waiting for the database"))
+        .await
+        .context("the database cannot be migrated")
+}
+
+fn is_away(error: &MigrateError) -> bool {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => match error {
+            sqlx::Error::Database(told) => told.code().is_some_and(|code| matches!(&code[..2], "08" | "53" | "57")),
+            _ => class(error) == Class::Retry,
+        },
+        _ => false,
+    }
+}
+
+/// What is to be done about an error.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Class {
+    /// The world: the same again may succeed.
+    Retry,
+    /// The data: the same again fails again.
+    Poison,
+}
+
+/// What that error means. What speaks of a whole deployment (no such table, not permitted, disk full) is the world, too: no
+/// input is at fault, and none must become a dead letter for it.
+pub(crate) fn class(error: &sqlx::Error) -> Class {
+    match error {
+        sqlx::Error::Database(told) => told.code().map_or(Class::Retry, |code| class_of_state(&code)),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed
+        | sqlx::Error::Configuration(_)
+        | sqlx::Error::ConfigFile(_)
+        | sqlx::Error::Migrate(_) => Class::Retry,
+        sqlx::Error::InvalidArgument(_)
+        | sqlx::Error::RowNotFound
+        | sqlx::Error::TypeNotFound { .. }
+        | sqlx::Error::ColumnIndexOutOfBounds { .. }
+        | sqlx::Error::ColumnNotFound(_)
+        | sqlx::Error::ColumnDecode { .. }
+        | sqlx::Error::Encode(_)
+        | sqlx::Error::Decode(_)
+        | sqlx::Error::AnyDriverError(_)
+        | sqlx::Error::InvalidSavePointStatement => Class::Poison,
+        // sqlx may add more without saying so: the world, until somebody has looked.
+        _ => Class::Retry,
+    }
+}
+
+/// By the classes of <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn class_of_state(code: &str) -> Class {
+    match code {
+        // The transaction was aborted and somebody swallowed the error: with these inputs it will be again.
+        "25P02" => Class::Poison,
+        _ => match code.get(..2) {
+            // Cardinality, data exception, integrity, triggered data change, check option, program limit, raised by PL/pgSQL.
+            Some("21" | "22" | "23" | "27" | "44" | "54" | "P0") => Class::Poison,
+            _ => Class::Retry,
+        },
+    }
+}
+
+/// Within a span of its own; `summary` is the operation and the table, for people and dashboards.
+pub(crate) fn spanned<F: Future>(summary: &'static str, statement: F) -> Instrumented<F> {
+    statement.instrument(tracing::info_span!(
+        "sql",
+        otel.name = summary,
+        otel.kind = "client",
+        db.system.name = "postgresql",
+        db.query.summary = summary,
+    ))
+}
+
+/// Names a room's or a store's statements, so that a test can prepare every one of them against a migrated schema.
+///
+/// ```
+/// chassis::statements! {
+///     /// Why it is as it is.
+///     READ = "select hold from holds where order_id = $1";
+/// }
+/// assert_eq!(STATEMENTS, [("READ", READ)]);
+/// ```
+#[macro_export]
+macro_rules! statements {
+    ( $( $(#[$doc:meta])* $name:ident = $sql:expr; )+ ) => {
+        $( $(#[$doc])* const $name: &str = $sql; )+
+
+        /// All statements of this file by name.
+        pub(crate) const STATEMENTS: $crate::Statements = &[ $( (stringify!($name), $name), )+ ];
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_speaks_of_the_data_is_poison() {
+        for world in ["40001", "40P01", "55P03", "57P01", "57014", "08006", "53100", "25006", "42P01", "42501", "XX000", "25P03"] {
+            assert_eq!(class_of_state(world), Class::Retry, "{world}");
+        }
+        for data in ["22P02", "22021", "23505", "23514", "54000", "25P02", "P0001"] {
+            assert_eq!(class_of_state(data), Class::Poison, "{data}");
+        }
+        assert_eq!(class(&sqlx::Error::PoolTimedOut), Class::Retry);
+        assert_eq!(class(&sqlx::Error::RowNotFound), Class::Poison);
+    }
+}

@@ -1,0 +1,249 @@
+//! Publishing, pipelined: many are on their way at once, and those that have arrived are struck off together.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_nats::{
+    HeaderMap,
+    jetstream::{context::PublishAckFuture, message::PublishMessage},
+};
+use events::{EventId, Timestamp};
+use futures_util::{
+    FutureExt as _, StreamExt as _,
+    future::{BoxFuture, OptionFuture},
+    stream::FuturesUnordered,
+};
+use sqlx::PgPool;
+use tokio::sync::mpsc;
+use tracing::{Instrument as _, Span};
+use uuid::Uuid;
+
+use crate::{
+    broker::Broker,
+    commit::{Said, envelope, now},
+    postgres::spanned,
+    service::Service,
+    telemetry::{self, Metrics, Wait},
+};
+
+/// How many events may wait to be published from memory; what does not fit is left to the sweep.
+const QUEUE_MAX: usize = 16_384;
+
+crate::statements! {
+    STRIKE_OFF = "delete from chassis.outbox_pending where id = any($1::uuid[])";
+}
+
+/// The way to the publisher. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Outlet {
+    queue: mpsc::Sender<Said>,
+    in_hand: InHand,
+    from_memory: bool,
+}
+
+/// The events that the publisher has, so that the sweep leaves them to it.
+#[derive(Clone, Debug, Default)]
+struct InHand(Arc<Mutex<HashSet<EventId>>>);
+
+/// The one who publishes.
+pub(crate) struct Publisher {
+    queue: mpsc::Receiver<Said>,
+    in_hand: InHand,
+    broker: Broker,
+    pool: PgPool,
+    window: usize,
+    metrics: Metrics,
+}
+
+/// An outlet, and the publisher behind it.
+pub(crate) fn outlet(settings: &super::Settings, broker: Broker, pool: PgPool, metrics: Metrics) -> (Outlet, Publisher) {
+    let (send, queue) = mpsc::channel(QUEUE_MAX);
+    let in_hand = InHand::default();
+    (
+        Outlet { queue: send, in_hand: in_hand.clone(), from_memory: settings.publish_from_memory },
+        Publisher { queue, in_hand, broker, pool, window: settings.publish_window as usize, metrics },
+    )
+}
+
+impl Outlet {
+    /// What has just been committed. Dropped where there is no room: it is on the pending list.
+    pub(crate) fn offer(&self, said: Vec<Said>) {
+        if !self.from_memory {
+            return;
+        }
+        for one in said {
+            let id = one.id;
+            self.in_hand.ids().insert(id);
+            if self.queue.try_send(one).is_err() {
+                self.in_hand.ids().remove(&id);
+            }
+        }
+    }
+
+    /// What the sweep found; waits for room.
+    pub(super) async fn send(&self, said: Said) {
+        let id = said.id;
+        self.in_hand.ids().insert(id);
+        if self.queue.send(said).await.is_err() {
+            self.in_hand.ids().remove(&id);
+        }
+    }
+
+    /// Whether the publisher has it.
+    pub(super) fn has(&self, id: EventId) -> bool {
+        self.in_hand.ids().contains(&id)
+    }
+}
+
+impl InHand {
+    fn ids(&self) -> MutexGuard<'_, HashSet<EventId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn release(&self, ids: &[Uuid]) {
+        let mut held = self.ids();
+        for id in ids {
+            held.remove(&EventId(*id));
+        }
+    }
+}
+
+/// How one publish ended.
+struct Sent {
+    id: EventId,
+    said_at: Timestamp,
+    arrived: bool,
+}
+
+impl Publisher {
+    /// Until the last outlet is dropped and all that was on its way has ended.
+    pub(crate) async fn run<S: Service>(mut self) {
+        let mut sending = FuturesUnordered::new();
+        let mut arrived: Vec<Uuid> = Vec::new();
+        let mut striking: OptionFuture<BoxFuture<'static, ()>> = None.into();
+        let (mut open, mut idle) = (true, true);
+        loop {
+            // While one statement is under way the next gathers.
+            if idle && !arrived.is_empty() {
+                striking = Some(self.strike_off(std::mem::take(&mut arrived)).boxed()).into();
+                idle = false;
+            }
+            if !open && sending.is_empty() && idle {
+                return;
+            }
+            tokio::select! {
+                Some(()) = &mut striking, if !idle => idle = true,
+                Some(sent) = sending.next(), if !sending.is_empty() => self.settle(sent, &mut arrived),
+                next = self.queue.recv(), if open && sending.len() < self.window => match next {
+                    Some(said) => sending.extend(self.send::<S>(said).await),
+                    None => open = false,
+                },
+            }
+        }
+    }
+
+    /// Gives it to the broker; what is returned ends with its acknowledgement. None when it did not leave.
+    async fn send<S: Service>(&self, said: Said) -> Option<impl Future<Output = Sent> + use<S>> {
+        let (id, said_at) = (said.id, said.said_at);
+        if !self.broker.is_connected() {
+            // Nothing may pile up in the client: it would go out late, and be dropped on the way.
+            self.in_hand.release(&[id.0]);
+            return None;
+        }
+        let subject = subject(&said.ty);
+        let span = span(&said, &subject);
+        let publish = PublishMessage::build().headers(headers::<S>(&said)).payload(said.body);
+        match self.broker.jetstream().send_publish(subject, publish).instrument(span.clone()).await {
+            Ok(ack) => Some(acknowledged(ack, id, said_at).instrument(span)),
+            Err(error) => {
+                tracing::warn!(%id, %error, "an event was not published: the sweep tries again");
+                self.in_hand.release(&[id.0]);
+                None
+            }
+        }
+    }
+
+    fn settle(&self, sent: Sent, arrived: &mut Vec<Uuid>) {
+        if sent.arrived {
+            self.metrics.waited(Wait::Outbox, now().since(sent.said_at));
+            arrived.push(sent.id.0);
+        } else {
+            self.in_hand.release(&[sent.id.0]);
+        }
+    }
+
+    fn strike_off(&self, ids: Vec<Uuid>) -> impl Future<Output = ()> + Send + use<> {
+        let (pool, in_hand) = (self.pool.clone(), self.in_hand.clone());
+        async move {
+            let struck = sqlx::query(STRIKE_OFF).bind(&ids).execute(&pool);
+            if let Err(error) = spanned("delete chassis.outbox_pending", struck).await {
+                tracing::warn!(%error, events = ids.len(), "events were not struck off: they are published again");
+            }
+            in_hand.release(&ids);
+        }
+    }
+}
+
+async fn acknowledged(ack: PublishAckFuture, id: EventId, said_at: Timestamp) -> Sent {
+    let arrived = match ack.await {
+        // JetStream has been seen to call something a duplicate that it never stored, at no place in the stream.
+        Ok(ack) => !(ack.duplicate && ack.sequence == 0),
+        Err(error) => {
+            tracing::warn!(%id, %error, "an event was not acknowledged: the sweep tries again");
+            false
+        }
+    };
+    Sent { id, said_at, arrived }
+}
+
+/// `ensemble.payment.authorized` for `payment.authorized.v1`; by the text, for a sweep may meet a type of a newer version.
+fn subject(ty: &str) -> String {
+    let name = ty.rsplit_once(".v").map_or(ty, |(name, _)| name);
+    events::subject(name)
+}
+
+fn headers<S: Service>(said: &Said) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in envelope::<S>(said).headers() {
+        headers.insert(name, value);
+    }
+    let id = match said.generation {
+        0 => said.id.to_string(),
+        n => format!("{}/g{n}", said.id),
+    };
+    headers.insert(async_nats::header::NATS_MESSAGE_ID, id);
+    headers
+}
+
+/// A PRODUCER span, where traces are recorded: it ends with the acknowledgement.
+fn span(said: &Said, subject: &str) -> Span {
+    if !said.trace.traceparent.as_deref().is_some_and(|parent| parent.ends_with("-01")) {
+        return Span::none();
+    }
+    let span = tracing::info_span!(
+        "send",
+        otel.name = format!("send {subject}"),
+        otel.kind = "producer",
+        messaging.system = "nats",
+        messaging.operation.name = "send",
+        messaging.operation.type = "send",
+        messaging.destination.name = subject,
+        messaging.message.id = %said.id,
+        messaging.message.conversation_id = said.saga.map(|saga| saga.to_string()),
+    );
+    telemetry::child_of(&span, &said.trace);
+    span
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_subject_is_the_type_without_its_version() {
+        assert_eq!(subject("payment.authorized.v1"), "ensemble.payment.authorized");
+        assert_eq!(subject("some.very.new.v12"), "ensemble.some.very.new");
+    }
+}

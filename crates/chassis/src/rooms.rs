@@ -1,0 +1,191 @@
+//! From settings to a running service, and to its end.
+
+use std::{net::SocketAddr, process::ExitCode, sync::Arc};
+
+use anyhow::Context as _;
+use axum::Router;
+use events::TraceContext;
+use futures_util::future::join_all;
+use tokio::{net::TcpListener, sync::mpsc};
+
+use crate::{
+    House,
+    admin::{self, Health},
+    broker::Broker,
+    commit::{Committer, Door, Handoff, Incoming, Kind, Settled, Watchers, door},
+    config::{self, About, Config},
+    edge,
+    lease::lease,
+    postgres::{Pools, migrate},
+    relay::{self, Backlog, Sweep},
+    service::Service,
+    shutdown::{End, Shutdown},
+    telemetry::{self, Metrics},
+};
+
+/// How many intents may wait to be called from memory; what does not fit is found when it is due.
+const ASKED_MAX: usize = 4096;
+
+pub(crate) fn run<S: Service>() -> ExitCode {
+    let about = About { service: S::DECLARATION.service, does: S::DOES, version: env!("CARGO_PKG_VERSION"), defaults: S::DEFAULTS };
+    let config = match config::load::<S::Settings>(&about) {
+        Ok(config) => config,
+        Err(stop) => return stop.exit(&about),
+    };
+    match serve::<S>(about, config) {
+        Ok(code) => code,
+        Err(error) => {
+            // Logging may not have begun.
+            eprintln!("{}: {error:#}", about.service);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve<S: Service>(about: About, config: Config<S::Settings>) -> anyhow::Result<ExitCode> {
+    // It fails only when somebody was first, and then there is one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")?;
+    // Within the runtime: exporting spans needs one.
+    let telemetry = runtime.block_on(async { telemetry::start(about.service, &config.telemetry) })?;
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+    let end = runtime.block_on(live::<S>(about, config, telemetry.metrics.clone()));
+    telemetry.flush();
+    match end? {
+        End::Orderly => Ok(ExitCode::SUCCESS),
+        End::Hasty => {
+            eprintln!("{}: ended with something in hand; it is in the database", about.service);
+            Ok(ExitCode::SUCCESS)
+        }
+        End::Fault(task) => anyhow::bail!("the task `{task}` ended by itself"),
+    }
+}
+
+/// Starts, and ends when told to, also in the middle of starting.
+async fn live<S: Service>(about: About, config: Config<S::Settings>, metrics: Metrics) -> anyhow::Result<End> {
+    let shutdown = Shutdown::default();
+    let settings = config.shutdown.clone();
+    let mut end = std::pin::pin!(shutdown.run(&settings));
+    tokio::select! {
+        end = &mut end => return Ok(end),
+        started = start::<S>(about, config, metrics, &shutdown) => started?,
+    }
+    tracing::info!("ready");
+    Ok(end.await)
+}
+
+async fn start<S: Service>(
+    about: About,
+    config: Config<S::Settings>,
+    metrics: Metrics,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
+    let health = Health::new(shutdown.draining());
+    let starting = health.starting();
+    let (api, operators) = (bind("HTTP_ADDR", config.edge.http_addr).await?, bind("ADMIN_ADDR", config.admin.admin_addr).await?);
+    let pools = Pools::new(about.service, &config.postgres)?;
+    let broker = Broker::connect(const { &S::DECLARATION }, &config.broker, config.relay.publish_window).await?;
+    pools.probed_by(&health);
+    broker.probed_by(&health);
+    let router = admin::router(health, metrics.clone(), Router::new());
+    shutdown.spawn_worker("admin", served(admin::serve(operators, router, shutdown.work())));
+    migrate(&config.postgres, S::migrations).await?;
+
+    let rooms = open_doors::<S>(&config, &pools, &broker, &metrics, shutdown);
+    seed(&rooms.doors, &config.own).await?;
+    let house = House {
+        door: rooms.doors.commands.clone(),
+        pool: pools.reads.clone(),
+        settings: Arc::new(config.own.clone()),
+        metrics: metrics.clone(),
+        watchers: rooms.watchers,
+        draining: shutdown.draining(),
+    };
+    let app = edge::app(&about, S::routes(house), S::PROBLEMS, &config.edge, &metrics);
+    shutdown.spawn_taker("api", served(edge::serve(api, app, shutdown.intake())));
+    broker.prepare().await;
+    drop(starting);
+    Ok(())
+}
+
+/// The four doors.
+struct Doors<S: Service> {
+    commands: Door<S>,
+    events: Door<S>,
+    answers: Door<S>,
+    deadlines: Door<S>,
+}
+
+/// What stands behind the doors once they are open.
+struct Rooms<S: Service> {
+    doors: Doors<S>,
+    watchers: Watchers,
+    asked: mpsc::Receiver<crate::commit::Asked<S::Call>>,
+}
+
+/// Starts the committers, and the relay behind them.
+fn open_doors<S: Service>(
+    config: &Config<S::Settings>,
+    pools: &Pools,
+    broker: &Broker,
+    metrics: &Metrics,
+    shutdown: &Shutdown,
+) -> Rooms<S> {
+    let background = &pools.background;
+    let backlog = Backlog::new(config.relay.backlog_max);
+    shutdown.spawn_taker("backlog", backlog.clone().count(background.clone(), metrics.clone(), shutdown.intake()));
+
+    let (outlet, publisher) = relay::outlet(&config.relay, broker.clone(), background.clone(), metrics.clone());
+    shutdown.spawn_worker("publish", publisher.run::<S>());
+
+    let (lease, strive) = lease("sweep", background.clone(), metrics.clone(), shutdown.intake());
+    shutdown.spawn_taker("sweep lease", strive);
+    let sweep = Sweep { lease, outlet: outlet.clone(), broker: broker.clone(), pool: background.clone(), settings: config.relay.clone() };
+    shutdown.spawn_taker("sweep", sweep.run(shutdown.intake()));
+
+    let (watchers, (asked, to_call)) = (Watchers::default(), mpsc::channel(ASKED_MAX));
+    let open = |kind: Kind| {
+        let (door, queue) = door(kind, config.commit.queue_max as usize, backlog.clone(), metrics.clone());
+        let committer = Committer {
+            kind,
+            queue,
+            pool: pools.door(kind),
+            settings: config.commit.clone(),
+            handoff: Handoff { outlet: outlet.clone(), asked: asked.clone(), watchers: watchers.clone() },
+            metrics: metrics.clone(),
+            work: shutdown.work(),
+        };
+        shutdown.spawn_worker(kind.name(), committer.run());
+        door
+    };
+    let doors = Doors {
+        commands: open(Kind::Commands),
+        events: open(Kind::Events),
+        answers: open(Kind::Answers),
+        deadlines: open(Kind::Deadlines),
+    };
+    Rooms { doors, watchers, asked: to_call }
+}
+
+/// What is to be there from the start; its claims make it take effect once.
+async fn seed<S: Service>(doors: &Doors<S>, settings: &S::Settings) -> anyhow::Result<()> {
+    let seeds = S::seed(settings).into_iter();
+    let taken = seeds.map(|one| doors.events.take(Incoming::now(one.claim, "seed", TraceContext::default(), one.input)));
+    for settled in join_all(taken).await {
+        match settled.context("what is to be there from the start cannot be taken")? {
+            Settled::Taken { .. } | Settled::Repeated(_) => {}
+            other => tracing::error!(?other, "something that is to be there from the start was not taken"),
+        }
+    }
+    Ok(())
+}
+
+async fn bind(variable: &str, addr: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(addr).await.with_context(|| format!("{variable}: cannot listen on {addr}"))
+}
+
+async fn served(serving: impl Future<Output = std::io::Result<()>>) {
+    if let Err(error) = serving.await {
+        tracing::error!(%error, "a listener broke");
+    }
+}
