@@ -21,7 +21,7 @@ COPY ${SERVICE} /usr/local/bin/service
 FROM rust:1.95.0-slim-trixie AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --locked --release --bins
+RUN cargo build --locked --release --bin order --bin inventory --bin payment --bin shipping --bin partners
 
 FROM base AS built
 ARG SERVICE

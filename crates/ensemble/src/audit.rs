@@ -136,9 +136,15 @@ async fn log(service: Service, db: &mut PgConnection, all: &mut Snapshot) -> sql
     let name = service.name();
     let order = |saga: Option<Uuid>| saga.map(OrderId);
     let published: Vec<(Uuid, String, Option<Uuid>, String)> = sqlx::query_as(PUBLISHED).fetch_all(&mut *db).await?;
-    all.published.extend(published.into_iter().map(|(id, ty, saga, content_hash)| Published { id: EventId(id), ty, order: order(saga), content_hash }));
+    all.published.extend(published.into_iter().map(|(id, ty, saga, content_hash)| Published {
+        id: EventId(id),
+        ty,
+        order: order(saga),
+        content_hash,
+    }));
     let claimed: Vec<(Uuid, Option<String>)> = sqlx::query_as(CLAIMED).fetch_all(&mut *db).await?;
-    all.claimed.extend(claimed.into_iter().map(|(id, hash)| ((name, EventId(id)), Claimed { content_hash: hash.unwrap_or_default() })));
+    all.claimed
+        .extend(claimed.into_iter().map(|(id, hash)| ((name, EventId(id)), Claimed { content_hash: hash.unwrap_or_default() })));
     let dead: Vec<(Uuid, Option<Uuid>)> = sqlx::query_as(DEAD).fetch_all(&mut *db).await?;
     all.dead_letters.extend(dead.into_iter().map(|(id, saga)| ((name, EventId(id)), order(saga))));
     let unfinished: Vec<(String, Option<Uuid>)> = sqlx::query_as(UNFINISHED).fetch_all(&mut *db).await?;

@@ -217,7 +217,9 @@ impl Client {
 
 async fn bare_commits(stack: &Stack) -> anyhow::Result<Histogram<u64>> {
     let mut db = PgConnection::connect(&stack.addresses().owner_database_url(Service::Order)).await?;
-    sqlx::query("create table bare (id bigint generated always as identity primary key, body text not null)").execute(&mut db).await?;
+    sqlx::query("create table bare (id bigint generated always as identity primary key, body text not null)")
+        .execute(&mut db)
+        .await?;
     let mut latency = Histogram::new(3)?;
     for n in 0..1100 {
         let started = Instant::now();
@@ -240,7 +242,8 @@ fn programs(stack: &Stack) -> impl Iterator<Item = (&'static str, i32)> {
 fn resident(stack: &Stack) -> anyhow::Result<BTreeMap<&'static str, f64>> {
     programs(stack)
         .map(|(name, pid)| {
-            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("only Linux says how much memory is in use")?;
+            let status =
+                std::fs::read_to_string(format!("/proc/{pid}/status")).context("only Linux says how much memory is in use")?;
             let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a process has a VmRSS")?;
             let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
             Ok((name, kib / 1024.0))
@@ -291,7 +294,12 @@ impl std::fmt::Display for Figures {
         for (name, mib) in &self.rss_at_rest_mib {
             let loaded = self.rss_after_load_mib.get(name).copied().unwrap_or_default();
             let cpu = self.cpu_ms_per_saga.get(name).copied().unwrap_or_default();
-            table.add_row(row(&format!("memory of {name} at rest"), format!("{mib:.0} MiB"), format!("after load {loaded:.0} MiB"), format!("{cpu:.2} ms CPU a saga")));
+            table.add_row(row(
+                &format!("memory of {name} at rest"),
+                format!("{mib:.0} MiB"),
+                format!("after load {loaded:.0} MiB"),
+                format!("{cpu:.2} ms CPU a saga"),
+            ));
         }
         table.fmt(f)
     }

@@ -262,7 +262,7 @@ async fn image_of(part: Part, binary: &Path, stamp: &str) -> anyhow::Result<()> 
     if stripped.is_err() {
         std::fs::copy(binary, &staged).with_context(|| format!("could not copy {}", binary.display()))?;
     }
-    docker_build(part, "local", &context, &[format!("{BINARY_LABEL}={stamp}")]).await
+    docker_build(part, LOCAL, &context, &[format!("{BINARY_LABEL}={stamp}")]).await
 }
 
 /// Compiles in a container, where what is compiled here would not run in one. The engine's cache knows what has
@@ -271,11 +271,15 @@ async fn in_a_stage(parts: &[Part], talk: &Talk) -> anyhow::Result<()> {
     for part in parts {
         let step = talk.step(part.name());
         step.now("cargo build, in a container");
-        docker_build(*part, "built", workspace::root(), &[]).await?;
+        docker_build(*part, BUILT, workspace::root(), &[]).await?;
         step.done("image built in a container");
     }
     Ok(())
 }
+
+/// The two targets of `service.Dockerfile`.
+const LOCAL: &str = "local";
+const BUILT: &str = "built";
 
 async fn docker_build(part: Part, target: &str, context: &Path, labels: &[String]) -> anyhow::Result<()> {
     let mut docker = command("docker");
@@ -283,13 +287,16 @@ async fn docker_build(part: Part, target: &str, context: &Path, labels: &[String
     for label in labels {
         docker.args(["--label", label]);
     }
+    if target == BUILT {
+        // The classic builder would also build the stages that this one does not need, and fail in one.
+        docker.env("DOCKER_BUILDKIT", "1");
+    }
     output(docker.arg("--file").arg(dockerfile()).arg(context))
         .await
         .with_context(|| format!("could not make the image of {part}"))?;
     Ok(())
 }
 
-/// Fails when an image that compose names is not one that this module makes.
 #[cfg(test)]
 mod tests {
     use super::*;
