@@ -17,7 +17,7 @@ mod reactions {
         /// Gives it back.
         undo GiveBack {
             on       ShipmentCancelled => give_back;
-            
+
             confirms PaymentVoided;
             asks     VoidCharge;
         }

@@ -2,8 +2,14 @@
 use events::{Event, EventData, PaymentVoided, StockReserved};
 use saga::{Declaration, Door, Kind, Row, StepDecl, closed};
 
-const GIVE_BACK: StepDecl =
-    StepDecl { name: "GiveBack", kind: Kind::Undo, undone_by: None, says: &[PaymentVoided::INFO], asks: &[], does: "Gives it back." };
+const GIVE_BACK: StepDecl = StepDecl {
+    name: "GiveBack",
+    kind: Kind::Undo,
+    undone_by: None,
+    says: &[PaymentVoided::INFO],
+    asks: &[],
+    does: "Gives it back.",
+};
 const ROW: Row = Row { door: Door::Event, input: StockReserved::INFO.ty, verb: "give_back", step: "GiveBack" };
 const PAYMENT: Declaration = Declaration { service: "payment", steps: &[GIVE_BACK], rows: &[ROW] };
 

@@ -18,7 +18,7 @@ mod reactions {
         undo GiveBack {
             on       ShipmentCancelled => give_back;
             answer   VoidCharge        => voided;
-            
+
             asks     VoidCharge;
         }
     }
