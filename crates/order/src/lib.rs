@@ -12,6 +12,11 @@ mod screen;
 
 pub mod examples;
 
+#[cfg(feature = "shell")]
+mod api;
+#[cfg(feature = "shell")]
+mod store;
+
 pub use domain::{
     Asking, CancelOrder, Closed, Closes, ClosingWord, Orders, Overdue, PlaceOrder, Product, Purchase, Sale, Standing, Wish,
 };
@@ -20,3 +25,39 @@ pub use reactions::{Call, Input, Order, step};
 pub use screen::{
     Entry, OrderScreen, Owed, Own, Part, ServiceName, Status, Summary, Waiting, owed, own, reason, status, summary,
 };
+
+/// The shell: what the chassis runs.
+#[cfg(feature = "shell")]
+mod shell {
+    use chassis::{House, Service, edge::ProblemPage};
+    use sqlx::{PgConnection, migrate::Migrator};
+    use utoipa_axum::router::OpenApiRouter;
+
+    use crate::{Order, Orders, api, screen, store};
+
+    impl Service for Order {
+        const DOES: &'static str = "Takes orders, and follows each until it stands or everything done for it is undone.";
+        const DEFAULTS: &'static [(&'static str, &'static str)] =
+            &[("HTTP_ADDR", "127.0.0.1:8080"), ("ADMIN_ADDR", "127.0.0.1:9080")];
+        const PROBLEMS: &'static [ProblemPage] = api::PROBLEMS;
+        const STATEMENTS: chassis::Statements = store::STATEMENTS;
+
+        type Settings = screen::Settings;
+
+        fn migrations() -> Migrator {
+            sqlx::migrate!()
+        }
+
+        async fn load(conn: &mut PgConnection, records: &mut Orders) -> sqlx::Result<()> {
+            store::load(conn, records).await
+        }
+
+        async fn save(conn: &mut PgConnection, records: &Orders) -> sqlx::Result<()> {
+            store::save(conn, records).await
+        }
+
+        fn routes(house: House<Self>) -> OpenApiRouter {
+            api::routes(house)
+        }
+    }
+}

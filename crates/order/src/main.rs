@@ -1,1 +1,5 @@
-fn main() {}
+//! The order service.
+
+fn main() -> std::process::ExitCode {
+    chassis::run::<order::Order>()
+}

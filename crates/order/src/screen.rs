@@ -215,6 +215,21 @@ pub fn own(id: OrderId, order: &Purchase, timeline: &[Entry], waiting: &[(Servic
     Own { summary, explanation: explanation(order, timeline, waiting, now), lines: order.lines.clone() }
 }
 
+/// The events among what happened to an order: what the order has said, and what it has heard.
+#[cfg(feature = "shell")]
+pub(crate) fn events_of(log: Vec<chassis::commit::log::Entry>) -> Vec<Entry> {
+    let events = log.into_iter().filter(|entry| matches!(entry.door.as_str(), "event" | "said"));
+    let told = |entry: chassis::commit::log::Entry| Entry {
+        id: EventId(entry.id),
+        ty: entry.ty,
+        source: entry.source,
+        time: entry.happened,
+        causation_id: entry.causation.map(EventId),
+        trace_id: entry.trace_id,
+    };
+    events.map(told).collect()
+}
+
 /// The order in a list.
 pub fn summary(id: OrderId, order: &Purchase) -> Summary {
     Summary {

@@ -1,6 +1,6 @@
 //! Order's tables.
 
-use events::{Currency, Money, OrderId, Sku, Timestamp};
+use events::{Currency, Money, OrderId, Sku};
 use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
 
@@ -50,7 +50,10 @@ pub(crate) async fn load(conn: &mut PgConnection, orders: &mut Orders) -> sqlx::
 }
 
 fn product((sku, amount, currency, version): (String, i64, String, i64)) -> sqlx::Result<(Sku, Option<Product>)> {
-    let unreadable = |column: &str, source: Box<dyn std::error::Error + Send + Sync>| sqlx::Error::ColumnDecode { index: column.into(), source };
+    let unreadable = |column: &str, source: Box<dyn std::error::Error + Send + Sync>| sqlx::Error::ColumnDecode {
+        index: column.into(),
+        source,
+    };
     let code = Currency::from_code(&currency).ok_or_else(|| unreadable("currency", format!("`{currency}` is none").into()))?;
     let version = u64::try_from(version).map_err(|error| unreadable("version", error.into()))?;
     Ok((Sku(sku), Some(Product { price: Money::new(amount, code), version })))

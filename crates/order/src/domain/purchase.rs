@@ -118,6 +118,17 @@ impl Asking {
     }
 }
 
+impl Standing {
+    /// An end that nothing is owed to: no event about the order will come but repeats.
+    pub const fn is_over(&self) -> bool {
+        match self {
+            Self::Open | Self::Confirmed { .. } | Self::Cancelling { .. } | Self::Closing { .. } => false,
+            Self::Dispatched { sale: Sale::Owed { .. }, .. } => false,
+            Self::Dispatched { sale: Sale::Committed, .. } | Self::Rejected { .. } | Self::Cancelled => true,
+        }
+    }
+}
+
 impl Sale {
     pub(super) const fn owed(now: Timestamp) -> Self {
         Self::Owed { since: now, asking: Asking::begin(1) }
