@@ -27,6 +27,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::Metrics;
 
+pub(crate) mod attention;
+pub(crate) mod operators;
+
+/// All statements of this room.
+pub(crate) const STATEMENTS: &[crate::Statements] = &[operators::STATEMENTS, attention::STATEMENTS];
+
 /// A dependency that has not answered by then counts as away.
 const CHECK_MAX: Duration = Duration::from_secs(1);
 /// So long an answer about the dependencies is given again: a storm of probes must not become one on the database.

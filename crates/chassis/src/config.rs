@@ -36,6 +36,12 @@ pub struct Config<A: Args> {
     /// How events get to the stream.
     #[command(flatten)]
     pub relay: crate::relay::Settings,
+    /// What is heard.
+    #[command(flatten)]
+    pub inbox: crate::inbox::Settings,
+    /// How partners are called.
+    #[command(flatten)]
+    pub calls: crate::calls::Settings,
     /// Logs, traces, metrics.
     #[command(flatten)]
     pub telemetry: crate::telemetry::Settings,

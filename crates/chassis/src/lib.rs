@@ -29,6 +29,8 @@ pub mod shutdown;
 pub mod telemetry;
 
 mod broker;
+mod deadline;
+mod inbox;
 mod postgres;
 mod relay;
 mod rooms;
@@ -66,6 +68,14 @@ impl<S: Service> House<S> {
         commit::log::of(&self.pool, S::DECLARATION.service, saga).await
     }
 
+    /// What that saga waits for here; none when for nothing.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn waiting(&self, saga: SagaId) -> sqlx::Result<Option<calls::Waiting>> {
+        calls::intents::waiting::<S::Call>(&self.pool, saga).await
+    }
+
     /// Cancelled when the service begins to end: whoever waits for something to happen waits no longer.
     pub fn stopping(&self) -> &CancellationToken {
         &self.draining
@@ -83,6 +93,19 @@ impl<S: Service> Clone for House<S> {
             draining: self.draining.clone(),
         }
     }
+}
+
+/// Every statement that the service `S` can send, the chassis' own among them.
+pub fn statements<S: Service>() -> Vec<(&'static str, &'static str)> {
+    [
+        commit::STATEMENTS,
+        relay::STATEMENTS,
+        inbox::STATEMENTS,
+        admin::STATEMENTS,
+        &[calls::intents::STATEMENTS, deadline::STATEMENTS, lease::STATEMENTS, S::STATEMENTS],
+    ]
+    .concat()
+    .concat()
 }
 
 /// Runs a service until it is told to end: the whole of its `main`.

@@ -3,22 +3,27 @@
 use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
-use axum::Router;
 use events::TraceContext;
 use futures_util::future::join_all;
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+};
 
 use crate::{
     House,
     admin::{self, Health},
     broker::Broker,
-    commit::{Committer, Door, Handoff, Incoming, Kind, Settled, Watchers, door},
+    calls,
+    commit::{Asked, Committer, Door, Handoff, Incoming, Kind, Settled, Watchers, door},
     config::{self, About, Config},
+    deadline::Clock,
     edge,
+    inbox::{self, Inbox},
     lease::lease,
     postgres::{Pools, migrate},
     relay::{self, Backlog, Sweep},
-    service::Service,
+    service::{Partner, Service},
     shutdown::{End, Shutdown},
     telemetry::{self, Metrics},
 };
@@ -87,7 +92,8 @@ async fn start<S: Service>(
     let broker = Broker::connect(const { &S::DECLARATION }, &config.broker, config.relay.publish_window).await?;
     pools.probed_by(&health);
     broker.probed_by(&health);
-    let router = admin::router(health, metrics.clone(), Router::new());
+    let desk = admin::operators::Slot::<S>::default();
+    let router = admin::router(health, metrics.clone(), admin::operators::routes(desk.clone()));
     shutdown.spawn_worker("admin", served(admin::serve(operators, router, shutdown.work())));
     migrate(&config.postgres, S::migrations).await?;
 
@@ -103,9 +109,46 @@ async fn start<S: Service>(
     };
     let app = edge::app(&about, S::routes(house), S::PROBLEMS, &config.edge, &metrics);
     shutdown.spawn_taker("api", served(edge::serve(api, app, shutdown.intake())));
+    shutdown.spawn_taker("attention", admin::attention::run(pools.background.clone(), metrics.clone(), shutdown.intake()));
+    let partner = S::partner(&config.own, &metrics).context("no client can be made for the partner")?;
+    keep_time(&rooms.doors, &pools, &metrics, shutdown);
+    call(&rooms.doors, &pools, partner, rooms.asked, &config.calls, shutdown);
+    let inbox = Arc::new(Inbox {
+        door: rooms.doors.events.clone(),
+        pool: pools.background.clone(),
+        broker: broker.clone(),
+        metrics: metrics.clone(),
+        settings: config.inbox.clone(),
+        paused: watch::Sender::new(false),
+    });
+    // It is filled once, here.
+    let _ = desk.set(inbox.clone());
     broker.prepare().await;
+    inbox::start(&inbox, shutdown);
     drop(starting);
     Ok(())
+}
+
+/// What has passed goes through the door of deadlines.
+fn keep_time<S: Service>(doors: &Doors<S>, pools: &Pools, metrics: &Metrics, shutdown: &Shutdown) {
+    let (lease, strive) = lease("deadlines", pools.background.clone(), metrics.clone(), shutdown.intake());
+    shutdown.spawn_taker("deadlines lease", strive);
+    let clock = Clock { door: doors.deadlines.clone(), pool: pools.background.clone(), lease };
+    shutdown.spawn_taker("clock", clock.run(shutdown.intake()));
+}
+
+/// Intents become calls, and answers go through their door.
+fn call<S: Service>(
+    doors: &Doors<S>,
+    pools: &Pools,
+    partner: Option<Box<dyn Partner<S>>>,
+    asked: mpsc::Receiver<Asked<S::Call>>,
+    settings: &calls::Settings,
+    shutdown: &Shutdown,
+) {
+    let Some(partner) = partner else { return };
+    let room = calls::Room { door: doors.answers.clone(), pool: pools.background.clone(), partner, settings: settings.clone() };
+    shutdown.spawn_taker("calls", calls::run(room, asked, shutdown.intake()));
 }
 
 /// The four doors.
@@ -120,7 +163,7 @@ struct Doors<S: Service> {
 struct Rooms<S: Service> {
     doors: Doors<S>,
     watchers: Watchers,
-    asked: mpsc::Receiver<crate::commit::Asked<S::Call>>,
+    asked: mpsc::Receiver<Asked<S::Call>>,
 }
 
 /// Starts the committers, and the relay behind them.

@@ -3,9 +3,10 @@
 
 use std::fmt::Debug;
 
+use events::SagaId;
 use futures_util::future::BoxFuture;
 use saga::{Participant, batch::Arrived};
-use sqlx::{PgConnection, migrate::Migrator};
+use sqlx::{PgConnection, PgPool, migrate::Migrator};
 
 use crate::{
     calls::{self, ClientError},
@@ -22,6 +23,8 @@ pub trait Service: Participant {
     const DEFAULTS: &'static [(&'static str, &'static str)];
     /// The problems that only its API knows, with the pages that explain them.
     const PROBLEMS: &'static [ProblemPage];
+    /// The statements of its `store.rs`, for the test that prepares each one: see [`statements!`](crate::statements).
+    const STATEMENTS: crate::Statements;
 
     /// The variables that it reads beside the chassis' own; `chassis::config::NoArgs` for none.
     type Settings: clap::Args + Clone + Debug + Send + Sync + 'static;
@@ -43,6 +46,14 @@ pub trait Service: Participant {
 
     /// Its routes.
     fn routes(house: crate::House<Self>) -> utoipa_axum::router::OpenApiRouter;
+
+    /// Its own rows about that saga, as operators see them; none when it has never heard of it.
+    ///
+    /// # Errors
+    /// What the database says.
+    fn state(_pool: &PgPool, _saga: SagaId) -> impl Future<Output = sqlx::Result<Option<serde_json::Value>>> + Send {
+        std::future::ready(Ok(None))
+    }
 
     /// Whom its calls go to. None for a service whose table has no `asks`.
     ///

@@ -19,7 +19,7 @@ use tower::{
 use tower_resilience_circuitbreaker::CircuitBreakerConfigError;
 use tracing::{Instrument as _, Span, field::Empty};
 
-use super::{Backoff, Breaker, breaker, bulkhead};
+use super::{Backoff, Breaker, CALLS_MAX, breaker, bulkhead};
 use crate::telemetry::{self, Metrics};
 
 /// How one dependency is called.
@@ -51,7 +51,7 @@ impl ClientConfig {
             dependency,
             base_url,
             timeout: Duration::from_secs(10),
-            calls_max: 64,
+            calls_max: CALLS_MAX,
             tries: 1,
             backoff: Backoff { first: Duration::from_millis(50), most: Duration::from_secs(1) },
             breaker: Breaker::default(),

@@ -1,0 +1,239 @@
+//! What operators see and do: the same in every service, because it is about what the chassis keeps.
+//!
+//! | | |
+//! |---|---|
+//! | `GET /admin/sagas/{id}` | this participant's own truth about a saga |
+//! | `GET /admin/pending` | what is committed and not known to be in the stream |
+//! | `GET /admin/dead-letters?state=` | what nobody could take; `replayed` and `discarded` are states, too |
+//! | `GET /admin/dead-letters/{id}` | one, with its original headers and bytes |
+//! | `POST /admin/dead-letters/{id}/replay` | through the door again: once more or a thousand times, its claim lets it in once |
+//! | `POST /admin/dead-letters/{id}/discard` | it never will; `{"note": "why"}` |
+//! | `POST /admin/intents/{id}/retry-now` | do not wait for the backoff |
+//! | `GET /admin/consumer`, `POST /admin/consumer/{pause,resume}` | whether this replica takes messages |
+
+use std::sync::{Arc, OnceLock};
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::FromRequestParts,
+    http::{StatusCode, request::Parts},
+    response::{IntoResponse as _, Response},
+    routing::{get, post},
+};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use events::{CallId, SagaId, TraceContext};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+use crate::{
+    calls::intents,
+    edge::{Page, Path, Problem, Query},
+    inbox::{End, Inbox, NotNow, dead_letter, parked, read},
+    service::Service,
+    telemetry,
+};
+
+crate::statements! {
+    /// In the order in which it took effect here.
+    CLAIMS = "select json_build_object('id', id, 'door', door, 'type', type, 'source', source, 'happened', happened,
+            'causation', causation, 'trace_id', trace_id, 'because', because, 'taken_at', taken_at)
+        from (
+            select id, door, type, source, happened, causation, trace_id, because, taken_at from chassis.claims where saga = $1
+            union all
+            select id, 'command', type, source, happened, null, trace_id, because, taken_at from chassis.requests where saga = $1
+        ) as claims order by taken_at, id";
+
+    OUTBOX = "select json_build_object('id', said.id, 'type', said.type, 'data', said.body::json, 'causation', said.causation,
+            'said_at', said.said_at, 'published', pending.id is null)
+        from chassis.outbox as said left join chassis.outbox_pending as pending on pending.id = said.id
+        where said.saga = $1 order by said.said_at, said.id";
+
+    DEADLINES = "select json_build_object('name', name, 'at', at) from chassis.deadlines where saga = $1 order by at, name";
+
+    PENDING = "select json_build_object('count', count(*), 'oldest', min(since)) from chassis.outbox_pending";
+
+    PENDING_FIRST = "select json_build_object('id', pending.id, 'type', said.type, 'saga', said.saga, 'since', pending.since)
+        from chassis.outbox_pending as pending left join chassis.outbox as said on said.id = pending.id
+        order by pending.since, pending.id limit 100";
+}
+
+/// Where the inbox is put once its doors are open: probes are answered before.
+pub(crate) type Slot<S> = Arc<OnceLock<Arc<Inbox<S>>>>;
+
+/// The routes, for [`super::router`]. Until the slot is filled they answer 503.
+pub(crate) fn routes<S: Service>(slot: Slot<S>) -> Router {
+    Router::new()
+        .route("/admin/sagas/{id}", get(saga::<S>))
+        .route("/admin/pending", get(pending::<S>))
+        .route("/admin/dead-letters", get(dead_letters::<S>))
+        .route("/admin/dead-letters/{id}", get(show::<S>))
+        .route("/admin/dead-letters/{id}/replay", post(replay::<S>))
+        .route("/admin/dead-letters/{id}/discard", post(discard::<S>))
+        .route("/admin/intents/{id}/retry-now", post(retry_now::<S>))
+        .route("/admin/consumer", get(consumer::<S>))
+        .route("/admin/consumer/pause", post(pause::<S>))
+        .route("/admin/consumer/resume", post(resume::<S>))
+        .with_state(slot)
+}
+
+struct Desk<S: Service>(Arc<Inbox<S>>);
+
+impl<S: Service> FromRequestParts<Slot<S>> for Desk<S> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(_: &mut Parts, slot: &Slot<S>) -> Result<Self, Problem> {
+        let starting = || Problem::of_status(StatusCode::SERVICE_UNAVAILABLE).saying("The service is starting.").retry_after(1);
+        slot.get().cloned().map(Self).ok_or_else(starting)
+    }
+}
+
+fn away(error: sqlx::Error) -> Problem {
+    Problem::unavailable(&error)
+}
+
+async fn saga<S: Service>(Desk(inbox): Desk<S>, Path(saga): Path<SagaId>) -> Result<Json<Value>, Problem> {
+    let pool = &inbox.pool;
+    let (claims, outbox, deadlines) = tokio::try_join!(
+        objects(pool, CLAIMS, saga),
+        objects(pool, OUTBOX, saga),
+        objects(pool, DEADLINES, saga)
+    )
+    .map_err(away)?;
+    let (intents, parked, dead) =
+        tokio::try_join!(intents::of_saga(pool, saga), parked::of_saga(pool, saga), dead_letter::of_saga(pool, saga))
+            .map_err(away)?;
+    let state = S::state(pool, saga).await.map_err(away)?;
+    if state.is_none() && [&claims, &outbox, &deadlines, &intents, &parked, &dead].iter().all(|rows| rows.is_empty()) {
+        return Err(Problem::not_found(format!("{} has never heard of this saga.", S::DECLARATION.service)));
+    }
+    Ok(Json(json!({
+        "service": S::DECLARATION.service,
+        "id": saga,
+        "state": state,
+        "claims": claims,
+        "outbox": outbox,
+        "intents": intents,
+        "deadlines": deadlines,
+        "parked": parked,
+        "dead_letters": dead,
+    })))
+}
+
+async fn objects(pool: &PgPool, statement: &'static str, saga: SagaId) -> sqlx::Result<Vec<Value>> {
+    sqlx::query_scalar(statement).bind(saga.0).fetch_all(pool).await
+}
+
+async fn pending<S: Service>(Desk(inbox): Desk<S>) -> Result<Json<Value>, Problem> {
+    let mut pending: Value = sqlx::query_scalar(PENDING).fetch_one(&inbox.pool).await.map_err(away)?;
+    let first: Vec<Value> = sqlx::query_scalar(PENDING_FIRST).fetch_all(&inbox.pool).await.map_err(away)?;
+    pending["first"] = first.into();
+    Ok(Json(pending))
+}
+
+#[derive(Deserialize)]
+struct Wanted {
+    #[serde(default)]
+    state: dead_letter::State,
+}
+
+async fn dead_letters<S: Service>(
+    Desk(inbox): Desk<S>,
+    Query(wanted): Query<Wanted>,
+    page: Page<dead_letter::Place>,
+) -> Result<Response, Problem> {
+    let most = i64::try_from(page.to_load()).unwrap_or(i64::MAX);
+    let found = dead_letter::list(&inbox.pool, wanted.state, page.after, most).await.map_err(away)?;
+    Ok(page.answer(found, |one| one.place))
+}
+
+async fn found<S: Service>(inbox: &Inbox<S>, id: Uuid) -> Result<dead_letter::Dead, Problem> {
+    let dead = dead_letter::find(&inbox.pool, id).await.map_err(away)?;
+    dead.ok_or_else(|| Problem::not_found("There is no dead letter of that id."))
+}
+
+async fn show<S: Service>(Desk(inbox): Desk<S>, Path(id): Path<Uuid>) -> Result<Json<Value>, Problem> {
+    let dead_letter::Dead { saga, state, code, reason, note, buried_at, letter } = found(&inbox, id).await?;
+    let mut shown = json!({
+        "id": id,
+        "saga": saga,
+        "state": state,
+        "code": code,
+        "reason": reason,
+        "note": note,
+        "buried_at": buried_at,
+        "subject": letter.subject,
+        "headers": letter.headers,
+    });
+    match std::str::from_utf8(&letter.body) {
+        Ok(text) => shown["body"] = text.into(),
+        Err(_) => shown["body_base64"] = BASE64_STANDARD.encode(&letter.body).into(),
+    }
+    Ok(Json(shown))
+}
+
+async fn replay<S: Service>(Desk(inbox): Desk<S>, Path(id): Path<Uuid>) -> Result<Json<Value>, Problem> {
+    let letter = found(&inbox, id).await?.letter;
+    let heard = read::<S::Input>(|name| letter.header(name), &letter.body);
+    let span = tracing::info_span!("replay", otel.name = format!("process {}", letter.subject), dead_letter = %id);
+    telemetry::child_of(&span, &TraceContext::read(letter.header("traceparent"), letter.header("tracestate")));
+    let end = inbox.take(&heard).instrument(span).await.map_err(|error| match error {
+        NotNow::Door(error) => Problem::unavailable(&error),
+        NotNow::Store(error) => away(error),
+    })?;
+    match end {
+        End::Done(done) => {
+            tracing::info!(dead_letter = %id, ?done, "an operator replayed a dead letter");
+            dead_letter::settle(&inbox.pool, id, dead_letter::State::Replayed, None).await.map_err(away)?;
+            Ok(Json(json!({"id": id, "outcome": done})))
+        }
+        End::NotYet(why) | End::Dead(why) => Err(Problem::of_status(StatusCode::CONFLICT)
+            .saying(format!("It still cannot be taken ({}: {}), and stays a dead letter.", why.code, why.text))),
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Discard {
+    note: Option<String>,
+}
+
+async fn discard<S: Service>(Desk(inbox): Desk<S>, Path(id): Path<Uuid>, body: Bytes) -> Result<Json<Value>, Problem> {
+    let Discard { note } = if body.is_empty() {
+        Discard::default()
+    } else {
+        let malformed = |error: serde_json::Error| Problem::of_status(StatusCode::BAD_REQUEST).saying(error.to_string());
+        serde_json::from_slice(&body).map_err(malformed)?
+    };
+    found(&inbox, id).await?;
+    dead_letter::settle(&inbox.pool, id, dead_letter::State::Discarded, note.as_deref()).await.map_err(away)?;
+    tracing::info!(dead_letter = %id, "an operator discarded a dead letter");
+    Ok(Json(json!({"id": id, "outcome": "discarded"})))
+}
+
+async fn retry_now<S: Service>(Desk(inbox): Desk<S>, Path(id): Path<CallId>) -> Result<Response, Problem> {
+    if intents::retry_now(&inbox.pool, id).await.map_err(away)? {
+        Ok((StatusCode::ACCEPTED, Json(json!({"id": id}))).into_response())
+    } else {
+        Err(Problem::not_found("No call of that id waits for an answer."))
+    }
+}
+
+async fn consumer<S: Service>(Desk(inbox): Desk<S>) -> Json<Value> {
+    Json(json!({"paused": *inbox.paused.borrow()}))
+}
+
+async fn pause<S: Service>(Desk(inbox): Desk<S>) -> Json<Value> {
+    tracing::warn!("an operator paused this replica: it takes no messages");
+    inbox.paused.send_replace(true);
+    Json(json!({"paused": true}))
+}
+
+async fn resume<S: Service>(Desk(inbox): Desk<S>) -> Json<Value> {
+    tracing::info!("an operator resumed this replica");
+    inbox.paused.send_replace(false);
+    Json(json!({"paused": false}))
+}
