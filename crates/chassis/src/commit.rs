@@ -38,6 +38,8 @@ pub(crate) use door::{Kind, door};
 pub(crate) use effects::envelope;
 pub(crate) use watch::Watchers;
 
+pub(crate) const STATEMENTS: &[crate::Statements] = &[claims::STATEMENTS, effects::STATEMENTS, log::STATEMENTS];
+
 /// How inputs take effect.
 #[derive(Args, Clone, Debug)]
 #[group(skip)]

@@ -17,6 +17,8 @@ pub(crate) use backlog::Backlog;
 pub(crate) use publish::{Outlet, outlet};
 pub(crate) use sweep::Sweep;
 
+pub(crate) const STATEMENTS: &[crate::Statements] = &[backlog::STATEMENTS, publish::STATEMENTS, sweep::STATEMENTS];
+
 /// How events get from the outbox to the stream.
 #[derive(Args, Clone, Debug)]
 #[group(skip)]

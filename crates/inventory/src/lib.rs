@@ -38,7 +38,6 @@ mod shell {
             &[("HTTP_ADDR", "127.0.0.1:8081"), ("ADMIN_ADDR", "127.0.0.1:9081")];
         const PROBLEMS: &'static [ProblemPage] = api::PROBLEMS;
         const STATEMENTS: chassis::Statements = store::STATEMENTS;
-        const STATEMENTS: chassis::Statements = store::STATEMENTS;
 
         type Settings = NoSettings;
 

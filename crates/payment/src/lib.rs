@@ -34,7 +34,6 @@ mod shell {
             &[("HTTP_ADDR", "127.0.0.1:8082"), ("ADMIN_ADDR", "127.0.0.1:9082")];
         const PROBLEMS: &'static [ProblemPage] = api::PROBLEMS;
         const STATEMENTS: chassis::Statements = store::STATEMENTS;
-        const STATEMENTS: chassis::Statements = store::STATEMENTS;
 
         type Settings = calls::Settings;
 

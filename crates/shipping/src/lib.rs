@@ -35,7 +35,6 @@ mod shell {
             &[("HTTP_ADDR", "127.0.0.1:8083"), ("ADMIN_ADDR", "127.0.0.1:9083")];
         const PROBLEMS: &'static [ProblemPage] = api::PROBLEMS;
         const STATEMENTS: chassis::Statements = store::STATEMENTS;
-        const STATEMENTS: chassis::Statements = store::STATEMENTS;
 
         type Settings = calls::Settings;
 

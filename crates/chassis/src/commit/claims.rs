@@ -13,18 +13,32 @@ use super::committer::Batch;
 use crate::{postgres::spanned, service::Service};
 
 crate::statements! {
-    /// In the order of the ids, so that two batches cannot wait for each other. Whoever has one of them in hand is waited for.
-    CLAIM = "insert into chassis.claims (id, door, saga, type, source, happened, causation, trace_id, content, taken_at)
+    /// Sagas first, then ids, each in order, so that two batches cannot wait for each other. Whoever has one of them in hand
+    /// is waited for. The sagas are locked by name, for a row that does not exist yet cannot be: of two replicas that both
+    /// found none, the second would write over what the first has made.
+    CLAIM = "with locked as materialized (
+                 select pg_advisory_xact_lock(key) from (
+                     select distinct uuid_hash_extended(saga, 0) as key from unnest($3::uuid[]) as saga where saga is not null order by key
+                 ) as sagas
+             )
+             insert into chassis.claims (id, door, saga, type, source, happened, causation, trace_id, content, taken_at)
              select c.*, $10 from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[],
                                          $7::uuid[], $8::uuid[], $9::bytea[])
                  as c (id, door, saga, type, source, happened, causation, trace_id, content)
+             where (select count(*) from locked) >= 0
              order by c.id
              on conflict (id) do nothing returning id";
 
-    CLAIM_REQUESTS = "insert into chassis.requests (id, fingerprint, saga, type, source, happened, trace_id, taken_at)
+    CLAIM_REQUESTS = "with locked as materialized (
+                 select pg_advisory_xact_lock(key) from (
+                     select distinct uuid_hash_extended(saga, 0) as key from unnest($3::uuid[]) as saga where saga is not null order by key
+                 ) as sagas
+             )
+             insert into chassis.requests (id, fingerprint, saga, type, source, happened, trace_id, taken_at)
              select r.*, $8 from unnest($1::uuid[], $2::bytea[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[],
                                         $7::uuid[])
                  as r (id, fingerprint, saga, type, source, happened, trace_id)
+             where (select count(*) from locked) >= 0
              order by r.id
              on conflict (id) do nothing returning id";
 
