@@ -137,6 +137,11 @@ struct Shop<'a> {
 }
 
 #[derive(Deserialize)]
+struct Page {
+    items: Vec<Product>,
+}
+
+#[derive(Deserialize)]
 struct Product {
     sku: String,
     available: u32,
@@ -152,12 +157,8 @@ impl Shop<'_> {
     /// The best stocked product for an order that must find stock, the scarcest for one that must not.
     async fn product(&self, wish: Wish) -> anyhow::Result<Line> {
         let url = format!("{}/v1/products?limit=100", self.addresses.url(Service::Inventory));
-        let mut listed = answer(wait::client().get(url)).await?;
-        let products: Vec<Product> = match listed.as_object_mut() {
-            Some(page) => serde_json::from_value(page.remove("items").or_else(|| page.remove("products")).unwrap_or_default()),
-            None => serde_json::from_value(listed),
-        }
-        .context("inventory lists its products in a form that is not known here")?;
+        let listed = answer(wait::client().get(url)).await?;
+        let products = serde_json::from_value::<Page>(listed).context("the answer is not a page of products")?.items;
         let chosen = match wish {
             Wish::Two => products.into_iter().max_by_key(|product| product.available).map(|product| (product, 2)),
             Wish::TooMany => products.into_iter().min_by_key(|product| product.available).map(|product| {

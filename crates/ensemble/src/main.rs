@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ensemble::stack::Name;
 use ensemble::stack::standing::Standing;
-use ensemble::{Part, Profile, Talk, demo, doctor, report};
+use ensemble::{Part, Profile, Talk, audit, bench, demo, doctor, report};
 
 /// Starts, watches and shows a stack of Ensemble: four services, no conductor.
 #[derive(Parser)]
@@ -61,6 +61,20 @@ enum Verb {
     },
     /// Plays five orders, one for each way of ending, and prints what happened to each.
     Demo {
+        /// As JSON, one line for each order.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Checks the six invariants over the four databases and the partners' ledgers, once nothing is under way.
+    Audit {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Measures throughput, latency and memory on a stack of its own, compiled for release.
+    Bench {
+        #[command(flatten)]
+        settings: bench::Settings,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -104,6 +118,8 @@ async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::Logs { part, follow, lines } => logs(part, follow, lines, &talk).await,
         Verb::Doctor { json } => examine(json).await,
         Verb::Demo { json } => play(json, &talk).await,
+        Verb::Audit { json } => check(json, &talk).await,
+        Verb::Bench { settings, json } => measure(settings, json, &talk).await,
     }
 }
 
@@ -153,6 +169,19 @@ async fn play(json: bool, talk: &Talk) -> anyhow::Result<Ended> {
         anstream::println!("{}", report::played(&played, json)?);
     }
     Ok(if as_foretold { Ended::Well } else { Ended::FoundSomething })
+}
+
+async fn check(json: bool, talk: &Talk) -> anyhow::Result<Ended> {
+    let Some(standing) = found(talk).await? else { return Ok(Ended::NotReachable) };
+    let report = audit::at_rest(standing.addresses()).await?;
+    anstream::println!("{}", report::audit(&report, json)?);
+    Ok(if report.violations.is_empty() { Ended::Well } else { Ended::FoundSomething })
+}
+
+async fn measure(settings: bench::Settings, json: bool, talk: &Talk) -> anyhow::Result<Ended> {
+    let figures = bench::run(settings, talk).await?;
+    anstream::println!("{}", report::figures(&figures, json)?);
+    Ok(Ended::Well)
 }
 
 async fn found(talk: &Talk) -> anyhow::Result<Option<Standing>> {

@@ -1,11 +1,15 @@
 //! How results look on stdout: for people, or as JSON.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use owo_colors::OwoColorize;
 use serde::Serialize;
+use serde_json::json;
 
+use crate::audit::Report;
+use crate::bench::Figures;
 use crate::demo::Played;
 use crate::doctor::{Finding, Verdict};
 use crate::part::Service;
@@ -101,4 +105,53 @@ pub fn played(played: &Played, json: bool) -> anyhow::Result<String> {
         writeln!(text, "  {} it was to end {status} {}", "but".red(), reason.unwrap_or_default())?;
     }
     Ok(text)
+}
+
+/// What the audit found.
+///
+/// # Errors
+/// None that can happen: JSON of plain values.
+pub fn audit(report: &Report, json: bool) -> anyhow::Result<String> {
+    if !json {
+        return Ok(report.to_string());
+    }
+    let violations: Vec<_> = report
+        .violations
+        .iter()
+        .map(|found| json!({"invariant": found.invariant.means(), "order": found.order.map(|id| id.to_string()), "what": found.what}))
+        .collect();
+    let whole = json!({"orders": report.orders, "events": report.events, "violations": violations});
+    Ok(serde_json::to_string_pretty(&whole)?)
+}
+
+/// What was measured: one figure a line, or as JSON.
+///
+/// # Errors
+/// None that can happen: JSON of plain values.
+pub fn figures(figures: &Figures, json: bool) -> anyhow::Result<String> {
+    if json {
+        return Ok(serde_json::to_string_pretty(figures)?);
+    }
+    let of_each = |values: &BTreeMap<&'static str, f64>| {
+        values.iter().map(|(part, value)| format!("{part} {value:.1}")).collect::<Vec<_>>().join(", ")
+    };
+    let lines = [
+        ("sagas per second", format!("{:.0}, {} in flight", figures.sagas_per_second, figures.in_flight)),
+        (
+            "beside the textbook",
+            format!("{:.1} times its {:.0} sagas per second", figures.ratio_to_textbook, figures.textbook_sagas_per_second),
+        ),
+        ("latency under load", format!("p50 {:.0} ms, p99 {:.0} ms", figures.loaded_p50_ms, figures.loaded_p99_ms)),
+        (
+            "one order alone",
+            format!(
+                "p50 {:.1} ms, {:.0} bare commits of {:.2} ms",
+                figures.alone_p50_ms, figures.alone_p50_ratio_to_commit, figures.commit_p50_ms
+            ),
+        ),
+        ("MiB at rest", of_each(&figures.rss_at_rest_mib)),
+        ("MiB after the load", of_each(&figures.rss_after_load_mib)),
+        ("CPU ms per saga", of_each(&figures.cpu_ms_per_saga)),
+    ];
+    Ok(lines.map(|(name, value)| format!("{name:<20} {value}")).join("\n"))
 }
