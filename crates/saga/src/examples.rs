@@ -24,7 +24,7 @@ pub struct Examples<P: Participant> {
     pub states: Vec<P::Records>,
     /// The names of all states, as [`names_of`] finds them: a state without an example fails the table. Orders begin in the first.
     pub names: Vec<&'static str>,
-    /// A state in words: its name, as [`name_of`] gives it, then, behind a comma, what else is worth reading in the table.
+    /// A state in words: its name, as [`name_of`] gives it, then, behind a comma or a colon, what else is worth reading in the table.
     pub label: fn(&P::Records) -> String,
     /// An input at least for each row of the declaration. The words tell inputs of one row apart (`granted`, `declined`); else none.
     pub inputs: Vec<(&'static str, P::Input)>,
@@ -45,7 +45,8 @@ impl<P: Participant> Examples<P> {
     /// The states of that name. `authorizing doomed` is no example of `authorizing`.
     pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = &P::Records> {
         let name = name.replace('_', " ");
-        let is = move |label: String| label.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with(','));
+        let is =
+            move |label: String| label.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with([',', ':']));
         self.states.iter().filter(move |state| is((self.label)(state)))
     }
 
