@@ -17,7 +17,7 @@ use chassis::{
 };
 use events::{Address, Currency, CustomerId, Event, EventId, OrderId, PaymentMethod, Sku};
 use saga::Receipt;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -73,6 +73,7 @@ struct NewOrder {
     customer_id: String,
     /// ISO 4217: what the prices are expected in.
     #[schema(value_type = String, pattern = "^[A-Z]{3}$", example = "EUR")]
+    #[serde(deserialize_with = "currency")]
     currency: Currency,
     /// What, and how many.
     #[schema(min_items = 1, max_items = 1000)]
@@ -216,6 +217,11 @@ async fn events(State(app): State<App>, Path(id): Path<Uuid>, LastEventId(last):
         Some((frame, telling))
     });
     Ok(sse::respond(frames, stopping))
+}
+
+/// Said in few words: the type's own refusal lists every currency there is.
+fn currency<'de, D: Deserializer<'de>>(from: D) -> Result<Currency, D::Error> {
+    Currency::from_code(&String::deserialize(from)?).ok_or_else(|| D::Error::custom("is no currency of ISO 4217"))
 }
 
 fn unknown() -> Problem {

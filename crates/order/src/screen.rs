@@ -12,9 +12,7 @@ use crate::{
 #[cfg(feature = "shell")]
 mod siblings;
 #[cfg(feature = "shell")]
-pub use siblings::Settings;
-#[cfg(feature = "shell")]
-pub(crate) use siblings::Siblings;
+pub(crate) use siblings::{Settings, Siblings};
 
 /// The order screen.
 #[derive(Clone, PartialEq, Debug, Serialize)]
