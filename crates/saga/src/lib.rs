@@ -5,7 +5,7 @@
 //! form of that function ([`reactions!`]), what may come out of it ([`Outcome`]), the rows it works on ([`Records`]),
 //! and the rules by which a batch of inputs is taken ([`batch`]). It promises that what compiles cannot say what it
 //! did not declare, nor forget how a step is undone. It knows no I/O, no clock and no randomness: the chassis runs it
-//! in transactions, the tests in tables ([`table`], [`trials`]), the checker in every order there is.
+//! in transactions, the tests in tables ([`table`], [`mod@trials`]), the checker in every order there is.
 
 mod declaration;
 mod outcome;
