@@ -65,7 +65,8 @@ impl<S: Service> Committer<S> {
                 }
             };
             if came == 0 {
-                return;
+                // Also when nobody comes by this door: a service may have no partner.
+                return self.work.cancelled().await;
             }
             self.take(waiting.drain(..), &mut conn).await;
         }
