@@ -189,6 +189,19 @@ proptest! {
         }
     }
 
+    /// A version is an entity tag: whoever has seen it has seen these counts.
+    #[test]
+    fn a_version_is_one_content(batches in batches()) {
+        let mut seen = HashMap::new();
+        for shelves in &one_by_one(&batches).shelves {
+            for (sku, stock) in shelves.stock.rows() {
+                let Some(stock) = stock else { continue };
+                let first = seen.entry((sku.clone(), stock.version)).or_insert_with(|| stock.clone());
+                prop_assert_eq!(&*first, stock);
+            }
+        }
+    }
+
     /// Batches are an economy: the same rows, verdicts and ids as one by one.
     #[test]
     fn a_batch_is_its_inputs_one_by_one(batches in batches()) {

@@ -26,7 +26,7 @@ pub struct Stock {
     pub sold: u32,
     /// What was ever counted in, less what was counted out.
     pub received: u32,
-    /// Grows with every change by an operator (name, price, count), not with orders. Names a `product.changed`.
+    /// Of the row: grows with every change, also of a count. The entity tag, and what names a `product.changed`.
     pub version: u64,
 }
 
@@ -45,7 +45,7 @@ pub struct ProductView {
     pub reserved: u32,
     /// How many can be ordered: the same as `on_hand`, since what is set aside is not counted there.
     pub available: u32,
-    /// Grows with every change by an operator; the entity tag.
+    /// Grows with every change, also of a count; the entity tag.
     pub version: u64,
 }
 
@@ -111,24 +111,28 @@ impl Stock {
     pub(super) fn set_aside(&mut self, quantity: u32) {
         self.on_hand -= quantity;
         self.reserved += quantity;
+        self.version += 1;
     }
 
     /// Out of a reservation, back on the shelf.
     pub(super) fn put_back(&mut self, quantity: u32) {
         self.reserved -= quantity;
         self.on_hand += quantity;
+        self.version += 1;
     }
 
     /// Out of a reservation, sold.
     pub(super) fn sell(&mut self, quantity: u32) {
         self.reserved -= quantity;
         self.sold += quantity;
+        self.version += 1;
     }
 
     /// Sold, but the goods never left: back on the shelf.
     pub(super) fn take_back(&mut self, quantity: u32) {
         self.sold -= quantity;
         self.on_hand += quantity;
+        self.version += 1;
     }
 
     /// As the outside sees it.
