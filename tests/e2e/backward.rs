@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 use serde_json::json;
+use libtest_mimic::Trial;
 use tests::Basket;
 
 use crate::world::{Shared, Trials, World};
 
-pub(crate) fn trials(shared: &Arc<Shared>) -> Trials {
+pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     let mut trials = Trials::on(shared, "backward");
     trials.add("out_of_stock_ends_at_once", out_of_stock);
     trials.add("a_declined_card_releases_the_stock", declined);

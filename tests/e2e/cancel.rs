@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Duration};
 use anyhow::ensure;
 use futures_util::future::{join_all, try_join_all};
 use serde_json::json;
+use libtest_mimic::Trial;
 use tests::Basket;
 
 use crate::world::{Shared, Trials, World};
 
-pub(crate) fn trials(shared: &Arc<Shared>) -> Trials {
+pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     let mut trials = Trials::on(shared, "cancel");
     trials.add("a_confirmed_order_is_cancelled_refunded_and_restocked", confirmed);
     trials.add("while_the_card_is_being_authorized", |world| in_flight(world, "authorize"));

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 use futures_util::future::try_join_all;
+use libtest_mimic::Trial;
 use tests::Basket;
 
 use crate::world::{Shared, Trials, World};
 
-pub(crate) fn trials(shared: &Arc<Shared>) -> Trials {
+pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     let mut trials = Trials::on(shared, "contention");
     trials.add("two_hundred_orders_for_fifty_units_sell_exactly_fifty", fifty);
     trials.add("lines_in_opposite_order_do_not_deadlock", opposite);

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use anyhow::ensure;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use libtest_mimic::Trial;
 use tests::Basket;
 
 use crate::world::{Shared, Trials, World};
 
-pub(crate) fn trials(shared: &Arc<Shared>) -> Trials {
+pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     let mut trials = Trials::on(shared, "edge");
     trials.add("every_fault_of_a_body_is_named_at_once", faults);
     trials.add("what_is_no_order_is_a_problem", problems);

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::ensure;
+use libtest_mimic::Trial;
 use tests::{Basket, Screen};
 
 use crate::world::{Shared, Trials, World};
 
-pub(crate) fn trials(shared: &Arc<Shared>) -> Trials {
+pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     let mut trials = Trials::on(shared, "forward");
     trials.add("an_order_is_confirmed_and_its_timeline_is_whole", confirmed);
     trials.add("prefer_wait_answers_201_when_it_is_confirmed", waits);

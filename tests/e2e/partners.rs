@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 use serde_json::{Value, json};
+use libtest_mimic::Trial;
 use tests::Basket;
 
 use crate::world::{Shared, Trials, World};
 
-pub(crate) fn trials(shared: &Arc<Shared>) -> Trials {
+pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     let mut trials = Trials::on(shared, "partners");
     trials.add("an_answer_lost_after_the_charge_charges_once", |world| survives(world, json!("answer_lost"), Some(1)));
     trials.add("a_few_errors_are_tried_again", |world| survives(world, json!("error_5xx"), Some(3)));

@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::ensure;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
+use libtest_mimic::Trial;
 use tests::Basket;
 
 use crate::world::{Shared, Trials, World};
 
-pub(crate) fn trials(shared: &Arc<Shared>) -> Trials {
+pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     let mut trials = Trials::on(shared, "throng");
     trials.add("a_thousand_orders_all_come_to_their_own_rest", thousand);
     trials.all()
