@@ -125,6 +125,12 @@ async fn start<S: Service>(
     let _ = desk.set(inbox.clone());
     broker.prepare().await;
     inbox::start(&inbox, shutdown);
+    // A service without a partner or a deadline uses not all of its doors; they stay open until the end all the same.
+    let (doors, work) = (rooms.doors, shutdown.work());
+    shutdown.spawn_worker("doors", async move {
+        work.cancelled().await;
+        drop(doors);
+    });
     drop(starting);
     Ok(())
 }
