@@ -114,11 +114,10 @@ impl Story<'_> {
         let Some((_, waiting)) = self.waiting.iter().find(|(who, _)| *who == service) else { return String::new() };
         let tried = match (waiting.tries, &waiting.last_error) {
             (0, _) => None,
-            (1, None) => None,
             (tries, None) => Some(format!("try {tries}")),
             (tries, Some(error)) => Some(format!("try {tries}, {error}")),
         };
-        let dead = waiting.dead_letter.then(|| "a dead letter waits for an operator".to_owned());
+        let dead = waiting.dead_letter.as_ref().map(|code| format!("a dead letter ({code}) waits for an operator"));
         let told: Vec<String> = tried.into_iter().chain(dead).collect();
         if told.is_empty() { String::new() } else { format!(": {}", told.join("; ")) }
     }

@@ -155,29 +155,30 @@ pub struct Part {
     /// The carrier's code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracking: Option<String>,
-    /// The call to a partner that it waits for.
+    /// What it waits for, if it waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
 }
 
-/// A call to a partner that has not been answered.
+/// What another service waits for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "shell", derive(utoipa::ToSchema))]
 pub struct Waiting {
-    /// Its name: `AuthorizeCard`.
-    pub call: String,
-    /// How often it was tried under its key.
+    /// The call to a partner that has not been answered: `AuthorizeCard`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<String>,
+    /// How often it was tried under its key and not answered.
     pub tries: u32,
-    /// What came of the last try.
+    /// Why the last try brought no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
     /// When it is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "shell", schema(value_type = Option<String>, format = DateTime))]
     pub next_try: Option<Timestamp>,
-    /// Something about this order lies among that service's dead letters.
-    #[serde(default)]
-    pub dead_letter: bool,
+    /// The code of a message about the order that nobody could take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter: Option<String>,
 }
 
 /// Money, in the minor unit of its currency.

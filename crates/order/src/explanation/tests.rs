@@ -38,9 +38,9 @@ fn troubled(standing: Standing, events: &[(&EventInfo, u64)], service: ServiceNa
     explanation(&purchase(standing), &timeline(events), &[(service, waiting)], CONTEXT.now)
 }
 
-fn waiting(tries: u32, last_error: Option<&str>, dead_letter: bool) -> Waiting {
-    let last_error = last_error.map(str::to_owned);
-    Waiting { call: "AuthorizeCard".into(), tries, last_error, next_try: None, dead_letter }
+fn waiting(tries: u32, last_error: Option<&str>, dead_letter: Option<&str>) -> Waiting {
+    let (last_error, dead_letter) = (last_error.map(str::to_owned), dead_letter.map(str::to_owned));
+    Waiting { call: Some("AuthorizeCard".into()), tries, last_error, next_try: None, dead_letter }
 }
 
 const P: (&EventInfo, u64) = (OrderPlaced::INFO, 0);
@@ -55,17 +55,17 @@ fn under_way() {
     assert_eq!(said(Standing::Open, &[]), "Waiting 2.0 s for inventory to answer order.placed.");
     assert_eq!(said(Standing::Open, &[P, RESERVED]), "Waiting 1.9 s for payment to answer stock.reserved.");
     assert_eq!(
-        troubled(Standing::Open, &[P, RESERVED], ServiceName::Payment, waiting(3, Some("the gateway answered 503"), false)),
+        troubled(Standing::Open, &[P, RESERVED], ServiceName::Payment, waiting(3, Some("the gateway answered 503"), None)),
         "Waiting 1.9 s for payment to answer stock.reserved: try 3, the gateway answered 503."
     );
     assert_eq!(
-        troubled(Standing::Open, &[P, RESERVED], ServiceName::Payment, waiting(1, None, false)),
+        troubled(Standing::Open, &[P, RESERVED], ServiceName::Payment, waiting(0, None, None)),
         "Waiting 1.9 s for payment to answer stock.reserved.",
         "a first try is no trouble"
     );
     assert_eq!(
-        troubled(Standing::Open, &[P, RESERVED, HELD], ServiceName::Shipping, waiting(0, None, true)),
-        "Waiting 1.7 s for shipping to answer payment.authorized: a dead letter waits for an operator."
+        troubled(Standing::Open, &[P, RESERVED, HELD], ServiceName::Shipping, waiting(0, None, Some("too_early"))),
+        "Waiting 1.7 s for shipping to answer payment.authorized: a dead letter (too_early) waits for an operator."
     );
 }
 
@@ -98,7 +98,7 @@ fn cancelling() {
         "Cancelling for 1.0 s: the customer asked for it. Shipping decides whether it is too late."
     );
     assert_eq!(
-        troubled(asked(Reason::Expired), &[P], ServiceName::Shipping, waiting(4, Some("no connection"), false)),
+        troubled(asked(Reason::Expired), &[P], ServiceName::Shipping, waiting(4, Some("no connection"), None)),
         "Cancelling for 1.0 s: it stood still for too long. Shipping decides whether it is too late: try 4, no connection."
     );
 }
