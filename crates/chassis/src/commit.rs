@@ -176,7 +176,7 @@ pub(crate) struct Asked<C> {
 }
 
 /// So long an intent is due to nobody but whoever it is handed to from memory.
-pub(crate) const HANDED_FOR: Duration = Duration::from_secs(30);
+pub(crate) const HANDED_FOR: Duration = Duration::from_secs(20);
 
 /// This process's clock. Nothing that must be right rests on it.
 pub(crate) fn now() -> Timestamp {

@@ -174,12 +174,13 @@ impl<S: Service> Inbox<S> {
             End::Done(_) => {}
             End::NotYet(why) => {
                 let (id, saga, letter) = kept(message, heard);
-                tracing::info!(code = why.code, reason = why.text, "a message came too early: it is parked");
+                tracing::info!(code = why.code, "a message came too early: it is parked");
                 parked::park(&self.pool, id, saga, &letter, why, BACKOFF.wait(1)).await?;
             }
             End::Dead(why) => {
                 let (id, saga, letter) = kept(message, heard);
-                tracing::error!(code = why.code, reason = why.text, dead_letter = %id, "a message cannot be taken: a dead letter");
+                // Without the reason, which may quote what no log should hold.
+                tracing::error!(code = why.code, dead_letter = %id, "a message cannot be taken: a dead letter");
                 dead_letter::bury(&self.pool, id, saga, &letter, why).await?;
             }
         }

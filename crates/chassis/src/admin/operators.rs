@@ -40,7 +40,7 @@ use crate::{
 crate::statements! {
     /// In the order in which it took effect here.
     CLAIMS = "select json_build_object('id', id, 'door', door, 'type', type, 'source', source, 'happened', happened,
-            'causation', causation, 'trace_id', trace_id, 'because', because, 'taken_at', taken_at)
+            'causation', causation, 'trace_id', replace(trace_id::text, '-', ''), 'because', because, 'taken_at', taken_at)
         from (
             select id, door, type, source, happened, causation, trace_id, because, taken_at from chassis.claims where saga = $1
             union all
@@ -190,8 +190,10 @@ async fn replay<S: Service>(Desk(inbox): Desk<S>, Path(id): Path<Uuid>) -> Resul
             dead_letter::settle(&inbox.pool, id, dead_letter::State::Replayed, None).await.map_err(away)?;
             Ok(Json(json!({"id": id, "outcome": done})))
         }
-        End::NotYet(why) | End::Dead(why) => Err(Problem::of_status(StatusCode::CONFLICT)
-            .saying(format!("It still cannot be taken ({}: {}), and stays a dead letter.", why.code, why.text))),
+        End::NotYet(why) | End::Dead(why) => {
+            let detail = format!("{}: {}. It stays a dead letter.", why.code, why.text);
+            Err(saga::Problem::new(409, "still-dead", "It still cannot be taken", detail).into())
+        }
     }
 }
 

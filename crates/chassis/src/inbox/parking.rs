@@ -72,6 +72,6 @@ async fn end<S: Service>(inbox: &Inbox<S>, parked: &Parked) -> Result<(), NotNow
 }
 
 async fn bury<S: Service>(inbox: &Inbox<S>, parked: &Parked, why: &Reason) -> sqlx::Result<()> {
-    tracing::error!(code = why.code, reason = why.text, tries = parked.tries, dead_letter = %parked.id, "a dead letter");
+    tracing::error!(code = why.code, tries = parked.tries, dead_letter = %parked.id, "a dead letter");
     parked::bury(&inbox.pool, parked.id, why).await
 }
