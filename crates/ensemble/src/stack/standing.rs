@@ -147,9 +147,9 @@ impl Standing {
     fn record(name: &Name) -> anyhow::Result<Option<Record>> {
         let path = name.dir().join("stack.json");
         match std::fs::read(&path) {
-            Ok(text) => {
-                serde_json::from_slice(&text).map(Some).with_context(|| format!("{} is not what was written", path.display()))
-            }
+            Ok(text) => serde_json::from_slice(&text)
+                .map(Some)
+                .with_context(|| format!("{} is not what was written: remove its directory to start afresh", path.display())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("could not read {}", path.display())),
         }
