@@ -7,7 +7,7 @@ use backon::{ExponentialBuilder, Retryable as _};
 use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    Connection as _, PgConnection, PgPool,
+    Connection as _, PgConnection, PgPool, Row as _,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -88,8 +88,11 @@ fn pool(max: u32) -> PgPoolOptions {
 
 /// Inside a transaction the clock stands where it began. A panic, or a future that was dropped at the wrong await, can leave
 /// a connection there (sqlx issue 4393): it is closed, for whoever got it next would commit into somebody else's work.
+///
+/// By the simple protocol: in the extended one `Execute` sets the statement's time anew, and every connection would look
+/// as if it were inside a transaction, be closed, and be opened again by the next statement.
 async fn is_idle(conn: &mut PgConnection) -> sqlx::Result<bool> {
-    sqlx::query_scalar("select transaction_timestamp() = statement_timestamp()").fetch_one(conn).await
+    sqlx::raw_sql("select transaction_timestamp() = statement_timestamp()").fetch_one(conn).await?.try_get(0)
 }
 
 fn options(service: &str, url: &SecretString) -> sqlx::Result<PgConnectOptions> {
