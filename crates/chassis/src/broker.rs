@@ -19,7 +19,8 @@ use clap::Args;
 use events::{Event, EventInfo, subject};
 use saga::Declaration;
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::time::sleep;
+use tokio::{sync::watch, time::sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::{admin::Health, calls::Backoff};
 
@@ -70,6 +71,8 @@ pub(crate) struct Broker {
     jetstream: jetstream::Context,
     declaration: &'static Declaration,
     settings: Settings,
+    /// The own stream is there, as far as is known.
+    stream: watch::Sender<bool>,
 }
 
 impl Broker {
@@ -95,15 +98,26 @@ impl Broker {
             .max_ack_inflight(publish_window as usize)
             .backpressure_on_inflight(true)
             .build(client.clone());
-        Ok(Self { client, jetstream, declaration, settings: settings.clone() })
+        Ok(Self { client, jetstream, declaration, settings: settings.clone(), stream: watch::Sender::new(false) })
     }
 
     pub(crate) fn jetstream(&self) -> &jetstream::Context {
         &self.jetstream
     }
 
-    /// Whether there is somebody to publish to at this moment.
-    pub(crate) fn is_connected(&self) -> bool {
+    /// Whether there is a stream to publish to at this moment, as far as is known.
+    pub(crate) fn may_publish(&self) -> bool {
+        self.is_connected() && *self.stream.borrow()
+    }
+
+    /// The broker says that the own stream is not there: [`keep_stream`](Self::keep_stream) makes it anew.
+    pub(crate) fn lost_stream(&self) {
+        if self.stream.send_replace(false) {
+            tracing::error!("the stream is gone: it is made anew");
+        }
+    }
+
+    fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
     }
 
@@ -116,10 +130,26 @@ impl Broker {
         });
     }
 
-    /// Makes the service's own stream, then its consumers, each as soon as the stream that it is on exists. The own one
-    /// comes first and waits for nobody, so that services may start in any order.
+    /// Makes the stream that this service alone publishes to, at the start and whenever it is gone, until `stop`. It waits for
+    /// nobody, so that services may start in any order.
+    pub(crate) async fn keep_stream(self, stop: CancellationToken) {
+        let mut there = self.stream.subscribe();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = there.wait_for(|there| !there) => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.until_done(|| self.own_stream()) => drop(self.stream.send_replace(true)),
+            }
+        }
+    }
+
+    /// Waits for the own stream, then makes the consumers, each as soon as the stream that it is on exists.
     pub(crate) async fn prepare(&self) {
-        self.until_done(|| self.own_stream()).await;
+        // The sender lives in `self`.
+        let _ = self.stream.subscribe().wait_for(|there| *there).await;
         for event in self.heard() {
             self.until_done(|| self.consumer(event)).await;
         }
@@ -143,8 +173,8 @@ impl Broker {
         Event::ALL.iter().copied().filter(heard)
     }
 
-    /// Makes the stream that this service alone publishes to, or brings it up to date.
-    pub(crate) async fn own_stream(&self) -> Result<(), BrokerError> {
+    /// Makes it, or brings it up to date.
+    async fn own_stream(&self) -> Result<(), BrokerError> {
         let name = stream_of(self.declaration.service);
         let config = stream::Config {
             name: name.clone(),

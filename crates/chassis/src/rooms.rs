@@ -125,12 +125,6 @@ async fn start<S: Service>(
     let _ = desk.set(inbox.clone());
     broker.prepare().await;
     inbox::start(&inbox, shutdown);
-    // A service without a partner or a deadline uses not all of its doors; they stay open until the end all the same.
-    let (doors, work) = (rooms.doors, shutdown.work());
-    shutdown.spawn_worker("doors", async move {
-        work.cancelled().await;
-        drop(doors);
-    });
     drop(starting);
     Ok(())
 }
@@ -186,6 +180,8 @@ fn open_doors<S: Service>(
 
     let (outlet, publisher) = relay::outlet(&config.relay, broker.clone(), background.clone(), metrics.clone());
     shutdown.spawn_worker("publish", publisher.run::<S>());
+
+    shutdown.spawn_taker("stream", broker.clone().keep_stream(shutdown.intake()));
 
     let (lease, strive) = lease("sweep", background.clone(), metrics.clone(), shutdown.intake());
     shutdown.spawn_taker("sweep lease", strive);

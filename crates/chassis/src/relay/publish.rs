@@ -3,11 +3,15 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_nats::{
     HeaderMap,
-    jetstream::{context::PublishAckFuture, message::PublishMessage},
+    jetstream::{
+        context::{PublishAckFuture, PublishError, PublishErrorKind},
+        message::PublishMessage,
+    },
 };
 use events::{EventId, Timestamp};
 use futures_util::{
@@ -16,7 +20,7 @@ use futures_util::{
     stream::FuturesUnordered,
 };
 use sqlx::PgPool;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
@@ -114,7 +118,36 @@ impl InHand {
 struct Sent {
     id: EventId,
     said_at: Timestamp,
-    arrived: bool,
+    ended: Result<(), NotSent>,
+}
+
+/// Why an event is not known to be in the stream. *Retry*: the sweep does.
+#[derive(Debug, thiserror::Error)]
+enum NotSent {
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// JetStream has been seen to call something a duplicate that it never stored.
+    #[error("acknowledged as a duplicate at no place in the stream")]
+    Nowhere,
+}
+
+/// Failures come by the thousand, and are told once a moment.
+#[derive(Default)]
+struct Failures {
+    count: u64,
+    told: Option<Instant>,
+}
+
+impl Failures {
+    const MOMENT: Duration = Duration::from_secs(1);
+
+    fn tell(&mut self, id: EventId, error: &NotSent) {
+        self.count += 1;
+        if self.told.is_none_or(|told| told.elapsed() >= Self::MOMENT) {
+            tracing::warn!(events = self.count, last = %id, %error, "events did not reach the stream: the sweep tries again");
+            *self = Self { count: 0, told: Some(Instant::now()) };
+        }
+    }
 }
 
 impl Publisher {
@@ -124,6 +157,7 @@ impl Publisher {
         let mut arrived: Vec<Uuid> = Vec::new();
         let mut striking: OptionFuture<BoxFuture<'static, ()>> = None.into();
         let (mut open, mut idle) = (true, true);
+        let mut failures = Failures::default();
         loop {
             // While one statement is under way the next gathers.
             if idle && !arrived.is_empty() {
@@ -135,7 +169,7 @@ impl Publisher {
             }
             tokio::select! {
                 Some(()) = &mut striking, if !idle => idle = true,
-                Some(sent) = sending.next(), if !sending.is_empty() => self.settle(sent, &mut arrived),
+                Some(sent) = sending.next(), if !sending.is_empty() => self.settle(sent, &mut arrived, &mut failures),
                 next = self.queue.recv(), if open && sending.len() < self.window => match next {
                     Some(said) => sending.extend(self.send::<S>(said).await),
                     None => open = false,
@@ -144,10 +178,10 @@ impl Publisher {
         }
     }
 
-    /// Gives it to the broker; what is returned ends with its acknowledgement. None when it did not leave.
-    async fn send<S: Service>(&self, said: Said) -> Option<impl Future<Output = Sent> + use<S>> {
+    /// Gives it to the broker; what is returned ends with its acknowledgement. None when there is nobody to give it to.
+    async fn send<S: Service>(&self, said: Said) -> Option<BoxFuture<'static, Sent>> {
         let (id, said_at) = (said.id, said.said_at);
-        if !self.broker.is_connected() {
+        if !self.broker.may_publish() {
             // Nothing may pile up in the client: it would go out late, and be dropped on the way.
             self.in_hand.release(&[id.0]);
             return None;
@@ -156,21 +190,24 @@ impl Publisher {
         let span = span(&said, &subject);
         let publish = PublishMessage::build().headers(headers::<S>(&said)).payload(said.body);
         match self.broker.jetstream().send_publish(subject, publish).instrument(span.clone()).await {
-            Ok(ack) => Some(acknowledged(ack, id, said_at).instrument(span)),
-            Err(error) => {
-                tracing::warn!(%id, %error, "an event was not published: the sweep tries again");
-                self.in_hand.release(&[id.0]);
-                None
-            }
+            Ok(ack) => Some(acknowledged(ack, id, said_at).instrument(span).boxed()),
+            Err(error) => Some(std::future::ready(Sent { id, said_at, ended: Err(error.into()) }).boxed()),
         }
     }
 
-    fn settle(&self, sent: Sent, arrived: &mut Vec<Uuid>) {
-        if sent.arrived {
-            self.metrics.waited(Wait::Outbox, now().since(sent.said_at));
-            arrived.push(sent.id.0);
-        } else {
-            self.in_hand.release(&[sent.id.0]);
+    fn settle(&self, sent: Sent, arrived: &mut Vec<Uuid>, failures: &mut Failures) {
+        match sent.ended {
+            Ok(()) => {
+                self.metrics.waited(Wait::Outbox, now().since(sent.said_at));
+                arrived.push(sent.id.0);
+            }
+            Err(error) => {
+                self.in_hand.release(&[sent.id.0]);
+                if matches!(&error, NotSent::Publish(error) if error.kind() == PublishErrorKind::StreamNotFound) {
+                    self.broker.lost_stream();
+                }
+                failures.tell(sent.id, &error);
+            }
         }
     }
 
@@ -187,15 +224,12 @@ impl Publisher {
 }
 
 async fn acknowledged(ack: PublishAckFuture, id: EventId, said_at: Timestamp) -> Sent {
-    let arrived = match ack.await {
-        // JetStream has been seen to call something a duplicate that it never stored, at no place in the stream.
-        Ok(ack) => !(ack.duplicate && ack.sequence == 0),
-        Err(error) => {
-            tracing::warn!(%id, %error, "an event was not acknowledged: the sweep tries again");
-            false
-        }
+    let ended = match ack.await {
+        Ok(ack) if ack.duplicate && ack.sequence == 0 => Err(NotSent::Nowhere),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.into()),
     };
-    Sent { id, said_at, arrived }
+    Sent { id, said_at, ended }
 }
 
 /// `ensemble.payment.authorized` for `payment.authorized.v1`; by the text, for a sweep may meet a type of a newer version.

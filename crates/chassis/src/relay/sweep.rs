@@ -52,8 +52,8 @@ impl Sweep {
                 () = stop.cancelled() => return,
                 token = self.lease.wait() => token,
             };
-            // Without a broker every look would find the same.
-            if !self.broker.is_connected() {
+            // Without a stream every look would find the same.
+            if !self.broker.may_publish() {
                 continue;
             }
             tokio::select! {
