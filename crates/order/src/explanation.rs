@@ -115,7 +115,7 @@ impl Story<'_> {
         let tried = match (waiting.tries, &waiting.last_error) {
             (0, _) => None,
             (tries, None) => Some(format!("try {tries}")),
-            (tries, Some(error)) => Some(format!("try {tries}, {error}")),
+            (tries, Some(error)) => Some(format!("try {tries}, {}", words::plain(error))),
         };
         let dead = waiting.dead_letter.as_ref().map(|code| format!("a dead letter ({code}) waits for an operator"));
         let told: Vec<String> = tried.into_iter().chain(dead).collect();

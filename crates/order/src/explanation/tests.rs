@@ -55,7 +55,12 @@ fn under_way() {
     assert_eq!(said(Standing::Open, &[]), "Waiting 2.0 s for inventory to answer order.placed.");
     assert_eq!(said(Standing::Open, &[P, RESERVED]), "Waiting 1.9 s for payment to answer stock.reserved.");
     assert_eq!(
-        troubled(Standing::Open, &[P, RESERVED], ServiceName::Payment, waiting(3, Some("the gateway answered 503"), None)),
+        troubled(
+            Standing::Open,
+            &[P, RESERVED],
+            ServiceName::Payment,
+            waiting(3, Some("in doubt: the gateway answered 503"), None)
+        ),
         "Waiting 1.9 s for payment to answer stock.reserved: try 3, the gateway answered 503."
     );
     assert_eq!(

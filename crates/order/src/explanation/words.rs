@@ -98,6 +98,12 @@ pub(super) fn span(span: Duration) -> String {
     }
 }
 
+/// Why a try brought no answer, without its class: whether it was sent matters to who repeats it, not to who reads.
+pub(super) fn plain(error: &str) -> &str {
+    let classes = ["not sent: ", "in doubt: ", "stored error: "];
+    classes.iter().find_map(|class| error.strip_prefix(class)).unwrap_or(error)
+}
+
 /// With a capital first letter.
 pub(super) fn capital(text: &str) -> String {
     let mut chars = text.chars();
