@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -84,6 +85,17 @@ pub struct Screen {
     pub timeline: Vec<Moment>,
 }
 
+impl Screen {
+    /// A confirmed order rests when inventory has turned its reservation into a sale.
+    fn is_at_rest(&self) -> bool {
+        match self.status.as_str() {
+            "confirmed" => self.timeline.iter().any(|moment| moment.what.starts_with("stock.committed.")),
+            "rejected" | "cancelled" | "dispatched" => true,
+            _ => false,
+        }
+    }
+}
+
 /// One event of a timeline.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Moment {
@@ -122,12 +134,11 @@ impl Played {
 pub async fn play(scene: Scene, addresses: &Addresses) -> anyhow::Result<Played> {
     let shop = Shop { addresses };
     let product = shop.product(scene.asks_for).await?;
-    let placed = shop.place(&product, scene).await?;
-    let id = placed.id.clone();
-    let mut order = shop.at_rest(&id, &["confirmed", "rejected", "cancelled"]).await?;
+    let id = shop.place(&product, scene).await?;
+    let mut order = shop.at_rest(&id).await?;
     if matches!(scene.then, Then::Cancel) {
         shop.cancel(&id).await?;
-        order = shop.at_rest(&id, &["rejected", "cancelled", "dispatched"]).await?;
+        order = shop.at_rest(&id).await?;
     }
     Ok(Played { title: scene.title, foretold: scene.foretold, order })
 }
@@ -170,51 +181,59 @@ impl Shop<'_> {
         Ok(Line { sku: product.sku, quantity })
     }
 
-    async fn place(&self, line: &Line, scene: Scene) -> anyhow::Result<Screen> {
+    async fn place(&self, line: &Line, scene: Scene) -> anyhow::Result<String> {
         let body = json!({
             "customer_id": "c-demo", "currency": "EUR",
             "lines": [{"sku": line.sku, "quantity": line.quantity}],
             "payment_method": scene.pays_with,
             "ship_to": {"name": "Ada", "street": "1 Main St", "city": "Berlin", "postal_code": "10115", "country": scene.goes_to},
         });
-        self.post(&format!("{}/v1/orders", self.addresses.url(Service::Order)), &body).await
+        let placed = self.post(&format!("{}/v1/orders", self.addresses.url(Service::Order)), &body).await?;
+        let id = placed.get("id").and_then(Value::as_str).context("the answer names no order")?;
+        Ok(id.to_owned())
     }
 
-    async fn cancel(&self, id: &str) -> anyhow::Result<Screen> {
+    async fn cancel(&self, id: &str) -> anyhow::Result<Value> {
         self.post(&format!("{}/v1/orders/{id}/cancel", self.addresses.url(Service::Order)), &json!({})).await
     }
 
-    async fn post(&self, url: &str, body: &Value) -> anyhow::Result<Screen> {
+    async fn post(&self, url: &str, body: &Value) -> anyhow::Result<Value> {
         let key = format!("\"demo-{}\"", uuid::Uuid::now_v7());
         let request = wait::client().post(url).header("Idempotency-Key", key).header("Prefer", "wait=3").json(body);
-        serde_json::from_value(answer(request).await?).context("the answer is not an order screen")
+        answer(request).await
     }
 
-    /// Asks until the order stands where it is meant to stand.
-    async fn at_rest(&self, id: &str, statuses: &[&str]) -> anyhow::Result<Screen> {
+    /// Asks until nothing more happens to the order by itself.
+    async fn at_rest(&self, id: &str) -> anyhow::Result<Screen> {
         let url = format!("{}/v1/orders/{id}", self.addresses.url(Service::Order));
-        wait::until(Instant::now() + Duration::from_secs(20), || async {
+        wait::until(Instant::now() + Duration::from_secs(30), || async {
             let value = answer(wait::client().get(&url)).await.map_err(|error| format!("{error:#}"))?;
             let screen: Screen = serde_json::from_value(value).map_err(|error| format!("not an order screen: {error}"))?;
-            if statuses.contains(&screen.status.as_str()) {
-                Ok(screen)
-            } else {
-                Err(format!("order {id} is still {}: {}", screen.status, screen.explanation))
-            }
+            if screen.is_at_rest() { Ok(screen) } else { Err(format!("order {id} is {}: {}", screen.status, screen.explanation)) }
         })
         .await
     }
 }
 
-/// The body of an answer that is not a refusal.
+/// The body of an answer that is not a refusal. A service that is just then without its database says 503, and
+/// means: the same again, under the same key.
 async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<Value> {
+    wait::until(Instant::now() + Duration::from_secs(10), || async {
+        let again = request.try_clone().expect("the body is a string, not a stream");
+        match once(again).await {
+            Ok((StatusCode::SERVICE_UNAVAILABLE, body)) => Err(body),
+            Ok((status, body)) if status.is_success() => Ok(serde_json::from_str(&body).context("not JSON")),
+            Ok((status, body)) => Ok(Err(anyhow::anyhow!("refused with {status}: {body}"))),
+            Err(error) => Ok(Err(error)),
+        }
+    })
+    .await
+    .and_then(|outcome| outcome)
+}
+
+async fn once(request: reqwest::RequestBuilder) -> anyhow::Result<(StatusCode, String)> {
     let answer = request.send().await.context("no answer: is the stack up? (`just status`)")?;
-    let (status, url) = (answer.status(), answer.url().clone());
-    let body = answer.text().await.with_context(|| format!("{url} broke off its answer"))?;
-    if !status.is_success() {
-        bail!("{url} answers {status}: {body}");
-    }
-    serde_json::from_str(&body).with_context(|| format!("{url} does not answer JSON"))
+    Ok((answer.status(), answer.text().await.context("the answer broke off")?))
 }
 
 #[cfg(test)]
@@ -229,6 +248,7 @@ mod tests {
         let order: Screen = serde_json::from_str(text).expect("a screen");
         let played = Played { title: "", foretold: ("rejected", Some("payment_declined")), order };
         assert!(played.ended_as_foretold());
+        assert!(played.order.is_at_rest());
         assert_eq!(played.order.timeline[0].time.microsecond(), 123_456);
     }
 }
