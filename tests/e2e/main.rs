@@ -7,6 +7,7 @@ mod contention;
 mod crash;
 mod edge;
 mod expiry;
+mod fifth;
 mod forward;
 mod partners;
 mod throng;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         contention::trials(&shared),
         partners::trials(&shared),
         edge::trials(&shared),
+        fifth::trials(&shared),
         throng::trials(&shared),
         expiry::trials(),
         crash::trials(),

@@ -76,3 +76,18 @@ fn every_recipe_has_a_sentence_and_few_lines() {
         }
     }
 }
+
+/// The recipe of a fifth service is the service that the end-to-end tests run.
+#[test]
+fn the_recipe_is_the_service_that_is_tested() {
+    let page = read("CONTRIBUTING.md");
+    let mut lines = 0;
+    for section in page.split("\n### `tests/loyalty/").skip(1) {
+        let (name, rest) = section.split_once('`').expect("a heading ends its backticks");
+        let block = rest.split("```").nth(1).expect("a file of the recipe has a block");
+        let (_, text) = block.split_once('\n').expect("a block begins with its language");
+        assert_eq!(text, read(&format!("tests/loyalty/{name}")), "CONTRIBUTING.md and tests/loyalty/{name} differ");
+        lines += text.lines().count();
+    }
+    assert!((1..300).contains(&lines), "the recipe has {lines} lines: a newcomer was promised fewer than 300");
+}

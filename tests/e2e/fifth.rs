@@ -1,0 +1,82 @@
+//! The fifth service of CONTRIBUTING.md, beside a whole stack: nothing was changed for it.
+
+use std::{
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, ensure};
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tests::{Basket, eventually};
+
+use crate::world::{Shared, Trials, World};
+
+pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
+    let mut trials = Trials::on(shared, "fifth");
+    trials.add("a_newcomers_service_earns_and_takes_back", loyalty);
+    trials.all()
+}
+
+/// Ends with the test, whatever becomes of it.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+async fn loyalty(world: Arc<World>) -> anyhow::Result<()> {
+    let (superuser, nats) = {
+        let stack = world.stack.lock().await;
+        (stack.addresses().superuser_url(), stack.nats_url())
+    };
+    let mut db = PgConnection::connect(&superuser).await?;
+    sqlx::query(AssertSqlSafe("create database loyalty")).execute(&mut db).await?;
+    db.close().await?;
+    let (database, _) = superuser.rsplit_once('/').context("a database's URL ends in its name")?;
+    let (http, admin) = (free_port()?, free_port()?);
+    let service = Command::new(built()?)
+        .env("DATABASE_URL", format!("{database}/loyalty"))
+        .env("NATS_URL", nats)
+        .env("HTTP_ADDR", format!("127.0.0.1:{http}"))
+        .env("ADMIN_ADDR", format!("127.0.0.1:{admin}"))
+        .stdout(Stdio::null())
+        .spawn()
+        .context("the fifth service does not start")?;
+    let _running = Running(service);
+
+    let mut basket = Basket::of("TEA-001", 3);
+    basket.0["customer_id"] = json!(world.tag());
+    let (placed, screen) = world.customer.orders(&basket).await?;
+    let due = screen.0["total"]["amount"].as_i64().unwrap_or_default() / 100;
+    let url = format!("http://127.0.0.1:{http}/v1/points/{}", basket.0["customer_id"].as_str().unwrap_or_default());
+    let url = &url;
+    let points_are = |wanted: i64| async move {
+        eventually("the points", Duration::from_secs(30), || async {
+            let answer: Value = reqwest::get(url).await.map_err(|error| error.to_string())?.json().await.map_err(|error| error.to_string())?;
+            if answer["points"] == wanted { Ok(()) } else { Err(answer.to_string()) }
+        })
+        .await
+    };
+    ensure!(due > 0, "{:#}", screen.0);
+    points_are(due).await?;
+    placed.cancel().await?;
+    points_are(0).await
+}
+
+fn built() -> anyhow::Result<std::path::PathBuf> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let done = Command::new(cargo).args(["build", "--quiet", "--bin", "loyalty"]).current_dir(ensemble::root()).status()?;
+    ensure!(done.success(), "the recipe of CONTRIBUTING.md does not build");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| ensemble::root().join("target"), Into::into);
+    Ok(target.join("debug/loyalty"))
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}

@@ -1,0 +1,28 @@
+//! Loyalty's table.
+
+use chassis::document;
+use sqlx::{PgConnection, PgPool};
+
+use crate::domain::Cards;
+
+chassis::statements! {
+    LOAD = "select order_id, card from cards where order_id = any($1::uuid[]) order by order_id for update";
+
+    SAVE = "insert into cards (order_id, card) select * from unnest($1::uuid[], $2::jsonb[])
+            on conflict (order_id) do update set card = excluded.card";
+
+    POINTS = "select coalesce(sum((card ->> 'points')::bigint), 0)::bigint from cards
+            where card ->> 'customer_id' = $1 and state = 'earned'";
+}
+
+pub(crate) async fn load(conn: &mut PgConnection, cards: &mut Cards) -> sqlx::Result<()> {
+    document::load(conn, LOAD, &mut cards.cards).await
+}
+
+pub(crate) async fn save(conn: &mut PgConnection, cards: &Cards) -> sqlx::Result<()> {
+    document::save(conn, SAVE, &cards.cards).await
+}
+
+pub(crate) async fn points(pool: &PgPool, customer: &str) -> sqlx::Result<i64> {
+    sqlx::query_scalar(POINTS).bind(customer).fetch_one(pool).await
+}
