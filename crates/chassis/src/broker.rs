@@ -50,8 +50,9 @@ const PING: Duration = Duration::from_secs(5);
 const RECONNECT: Backoff = Backoff { first: Duration::from_millis(50), most: Duration::from_secs(2) };
 /// So long a request to JetStream, or a publish, is waited for.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
-/// Longer than any transaction takes with its repeats.
-const ACK_WAIT: Duration = Duration::from_secs(60);
+/// What a replica had in hand when it was killed comes to another after so long: before an order that waits for it is given
+/// up. What is in hand for longer is kept alive by the inbox.
+const ACK_WAIT: Duration = Duration::from_secs(30);
 /// How many deliveries of one event may be under way at all replicas together.
 const ACK_PENDING_MAX: i64 = 8192;
 
@@ -82,7 +83,8 @@ impl Broker {
         settings: &Settings,
         publish_window: u32,
     ) -> anyhow::Result<Self> {
-        let servers: Result<Vec<ServerAddr>, _> = settings.nats_url.expose_secret().split(',').map(|url| url.trim().parse()).collect();
+        let servers: Result<Vec<ServerAddr>, _> =
+            settings.nats_url.expose_secret().split(',').map(|url| url.trim().parse()).collect();
         let client = ConnectOptions::new()
             .name(declaration.service)
             .retry_on_initial_connect()

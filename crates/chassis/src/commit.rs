@@ -33,6 +33,7 @@ pub mod log;
 pub use door::Door;
 pub use watch::Watching;
 
+pub(crate) use claims::forget;
 pub(crate) use committer::{Committer, Handoff};
 pub(crate) use door::{Kind, door};
 pub(crate) use effects::envelope;
@@ -85,13 +86,17 @@ pub struct About {
 impl<S: Service> Incoming<S> {
     /// An event, heard in that envelope; `trace` is the context of the span that processes it.
     pub fn event(envelope: Envelope, content: [u8; 32], trace: TraceContext, input: S::Input) -> Self {
-        Self::new(Claim::Event(envelope.id), input, About {
-            source: envelope.source.into(),
-            happened: envelope.time,
-            causation: envelope.causation,
-            trace,
-            content: Some(content),
-        })
+        Self::new(
+            Claim::Event(envelope.id),
+            input,
+            About {
+                source: envelope.source.into(),
+                happened: envelope.time,
+                causation: envelope.causation,
+                trace,
+                content: Some(content),
+            },
+        )
     }
 
     /// Something that happens here and now, under that claim: a command, an answer, a deadline.

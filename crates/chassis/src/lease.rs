@@ -72,13 +72,7 @@ pub fn lease(
     (Lease(told), strive(job, pool, metrics, stop, tell))
 }
 
-async fn strive(
-    job: &'static str,
-    pool: PgPool,
-    metrics: Metrics,
-    stop: CancellationToken,
-    tell: watch::Sender<Option<Term>>,
-) {
+async fn strive(job: &'static str, pool: PgPool, metrics: Metrics, stop: CancellationToken, tell: watch::Sender<Option<Term>>) {
     // Drawn, not the host's name: two processes of one host are two holders, and so is one before and after a restart.
     let holder = uuid::Uuid::now_v7().to_string();
     while !stop.is_cancelled() {

@@ -129,7 +129,13 @@ pub(crate) async fn migrate(settings: &Settings, own: fn() -> Migrator) -> anyho
         Ok(())
     };
     attempt
-        .retry(ExponentialBuilder::default().with_min_delay(Duration::from_millis(50)).with_max_delay(Duration::from_secs(2)).without_max_times().with_jitter())
+        .retry(
+            ExponentialBuilder::default()
+                .with_min_delay(Duration::from_millis(50))
+                .with_max_delay(Duration::from_secs(2))
+                .without_max_times()
+                .with_jitter(),
+        )
         .when(is_away)
         .notify(|error: &MigrateError, wait| tracing::warn!(%error, ?wait, "waiting for the database"))
         .await
@@ -234,7 +240,8 @@ mod tests {
 
     #[test]
     fn only_what_speaks_of_the_data_is_poison() {
-        for world in ["40001", "40P01", "55P03", "57P01", "57014", "08006", "53100", "25006", "42P01", "42501", "XX000", "25P03"] {
+        for world in ["40001", "40P01", "55P03", "57P01", "57014", "08006", "53100", "25006", "42P01", "42501", "XX000", "25P03"]
+        {
             assert_eq!(class_of_state(world), Class::Retry, "{world}");
         }
         for data in ["22P02", "22021", "23505", "23514", "54000", "25P02", "P0001"] {

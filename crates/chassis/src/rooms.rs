@@ -15,7 +15,7 @@ use crate::{
     admin::{self, Health},
     broker::Broker,
     calls,
-    commit::{Asked, Committer, Door, Handoff, Incoming, Kind, Settled, Watchers, door},
+    commit::{self, Asked, Committer, Door, Handoff, Incoming, Kind, Settled, Watchers, door},
     config::{self, About, Config},
     deadline::Clock,
     edge,
@@ -32,7 +32,8 @@ use crate::{
 const ASKED_MAX: usize = 4096;
 
 pub(crate) fn run<S: Service>() -> ExitCode {
-    let about = About { service: S::DECLARATION.service, does: S::DOES, version: env!("CARGO_PKG_VERSION"), defaults: S::DEFAULTS };
+    let about =
+        About { service: S::DECLARATION.service, does: S::DOES, version: env!("CARGO_PKG_VERSION"), defaults: S::DEFAULTS };
     let config = match config::load::<S::Settings>(&about) {
         Ok(config) => config,
         Err(stop) => return stop.exit(&about),
@@ -185,8 +186,11 @@ fn open_doors<S: Service>(
 
     let (lease, strive) = lease("sweep", background.clone(), metrics.clone(), shutdown.intake());
     shutdown.spawn_taker("sweep lease", strive);
-    let sweep = Sweep { lease, outlet: outlet.clone(), broker: broker.clone(), pool: background.clone(), settings: config.relay.clone() };
+    let sweep =
+        Sweep { lease, outlet: outlet.clone(), broker: broker.clone(), pool: background.clone(), settings: config.relay.clone() };
     shutdown.spawn_taker("sweep", sweep.run(shutdown.intake()));
+
+    shutdown.spawn_taker("forget", commit::forget(background.clone(), shutdown.intake()));
 
     let (watchers, (asked, to_call)) = (Watchers::default(), mpsc::channel(ASKED_MAX));
     let open = |kind: Kind| {

@@ -3,10 +3,13 @@
 use std::{
     collections::{HashMap, HashSet},
     ops::Range,
+    time::Duration,
 };
 
 use saga::{Claim, Inputs as _, Receipt};
-use sqlx::{PgConnection, types::time::OffsetDateTime};
+use sqlx::{PgConnection, PgPool, types::time::OffsetDateTime};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::committer::Batch;
@@ -47,6 +50,35 @@ crate::statements! {
     ANSWERS = "select id, fingerprint, status, body from chassis.requests where id = any($1::uuid[])";
 
     STANDING = "select saga, name, at from chassis.deadlines where saga = any($1::uuid[])";
+
+    FORGET = "delete from chassis.requests where id in (
+            select id from chassis.requests where taken_at < clock_timestamp() - make_interval(secs => $1)
+            limit $2 for update skip locked
+        )";
+}
+
+/// How long a request's answer is kept for its repeats.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
+/// How often, and how many at a time, are forgotten.
+const FORGETTING: (Duration, i64) = (Duration::from_secs(600), 10_000);
+
+/// Forgets requests that are older than anybody repeats, until `stop`.
+pub(crate) async fn forget(pool: PgPool, stop: CancellationToken) {
+    let (interval, most) = FORGETTING;
+    loop {
+        let wait = match sqlx::query(FORGET).bind(KEPT.as_secs_f64()).bind(most).execute(&pool).await {
+            Ok(done) if done.rows_affected() == most.unsigned_abs() => Duration::ZERO,
+            Ok(_) => interval,
+            Err(error) => {
+                tracing::warn!(%error, "old requests could not be forgotten");
+                interval
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(wait) => {}
+        }
+    }
 }
 
 /// What is known of a batch's claims once they are locked.
@@ -54,6 +86,8 @@ crate::statements! {
 pub(super) struct Claimed {
     /// Taken before: nothing may come of them now.
     pub(super) before: HashSet<Uuid>,
+    /// Of those, the deadlines that were locked now, and are no longer due.
+    pub(super) moved: HashSet<Uuid>,
     /// Of those, the requests, with fingerprint and answer.
     pub(super) requests: HashMap<Uuid, (Vec<u8>, Option<Receipt>)>,
 }
@@ -173,7 +207,9 @@ pub(super) async fn moved_deadlines<S: Service>(
     let sagas: Vec<Uuid> = due.iter().map(|(_, (saga, _, _))| *saga).collect();
     let standing = sqlx::query_as::<_, (Uuid, String, OffsetDateTime)>(STANDING).bind(sagas);
     let standing: HashSet<_> = spanned("select chassis.deadlines", standing.fetch_all(conn)).await?.into_iter().collect();
-    claimed.before.extend(due.into_iter().filter(|(_, deadline)| !standing.contains(deadline)).map(|(id, _)| id));
+    let moved = due.into_iter().filter(|(id, deadline)| !claimed.before.contains(id) && !standing.contains(deadline));
+    claimed.moved = moved.map(|(id, _)| id).collect();
+    claimed.before.extend(&claimed.moved);
     Ok(())
 }
 

@@ -1,17 +1,27 @@
 //! Takes what waits at a door, batch by batch, until the service ends.
 
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use saga::{Context, batch::Arrived};
 use sqlx::{PgPool, Postgres, pool::PoolConnection};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span, field};
 
-use super::{About, Asked, Error, Incoming, Settled, Watchers, door::{Kind, Waiting}, effects::Effects, now, transaction::{Fault, take}};
+use super::{
+    About, Asked, Error, Incoming, Settled, Watchers,
+    door::{Kind, Waiting},
+    effects::Effects,
+    now,
+    transaction::{Fault, take},
+};
 use crate::{
     calls::Backoff,
     relay::Outlet,
@@ -73,10 +83,12 @@ impl<S: Service> Committer<S> {
     }
 
     async fn take(&self, waiting: impl Iterator<Item = Waiting<S>>, conn: &mut Option<PoolConnection<Postgres>>) {
-        let start = std::time::Instant::now();
+        let start = Instant::now();
+        let mut oldest = start;
         let (mut batch, mut answers) = (Batch { arrived: Vec::new(), about: Vec::new() }, Vec::new());
         for Waiting { incoming: Incoming { arrived, about }, since, answer } in waiting {
             self.metrics.waited(Wait::Inbox, start - since);
+            oldest = oldest.min(since);
             batch.arrived.push(arrived);
             batch.about.push(about);
             answers.push(Some(answer));
@@ -85,7 +97,7 @@ impl<S: Service> Committer<S> {
         let mut parts = vec![whole];
         while let Some(part) = parts.pop() {
             let span = self.span(&batch, part.clone());
-            match self.until_it_ends(&batch, part.clone(), conn).instrument(span).await {
+            match self.until_it_ends(&batch, part.clone(), oldest, conn).instrument(span).await {
                 Ok(effects) => self.hand_on(effects, &mut answers[part], start),
                 Err(Error::Poison(_)) if part.len() > 1 => {
                     // Last in, first out: in the order in which they came.
@@ -111,9 +123,10 @@ impl<S: Service> Committer<S> {
         &self,
         batch: &Arc<Batch<S>>,
         part: Range<usize>,
+        oldest: Instant,
         conn: &mut Option<PoolConnection<Postgres>>,
     ) -> Result<Effects<S>, Error> {
-        let (start, mut failures) = (Instant::now(), 0_u32);
+        let mut failures = 0_u32;
         loop {
             let why = match self.once(batch, part.clone(), conn).await {
                 Ok(effects) => return Ok(effects),
@@ -124,7 +137,7 @@ impl<S: Service> Committer<S> {
             if failures.is_power_of_two() {
                 tracing::warn!(door = self.kind.name(), failures, "a transaction is done again: {why}");
             }
-            if self.kind == Kind::Commands && start.elapsed() >= self.settings.command_patience {
+            if self.kind == Kind::Commands && oldest.elapsed() >= self.settings.command_patience {
                 return Err(Error::Away);
             }
             tokio::select! {
@@ -167,7 +180,7 @@ impl<S: Service> Committer<S> {
         }
     }
 
-    fn hand_on(&self, effects: Effects<S>, answers: &mut [Option<Answer>], start: std::time::Instant) {
+    fn hand_on(&self, effects: Effects<S>, answers: &mut [Option<Answer>], start: Instant) {
         let Effects { settled, said, asked, sagas, .. } = effects;
         self.handoff.outlet.offer(said);
         for asked in asked {

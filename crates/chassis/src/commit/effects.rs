@@ -124,6 +124,9 @@ impl<S: Service> Effects<S> {
                     if let Claim::Answer(call) = claim {
                         effects.answered.push(call.0);
                     }
+                    if claimed.moved.contains(&claim.id()) {
+                        effects.freed.push(claim.id());
+                    }
                     repeated(claim, claimed, &told)
                 }
                 Verdict::NotYet(because) => {
