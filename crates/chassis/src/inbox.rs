@@ -4,7 +4,7 @@
 //! before), it is parked, or it is a dead letter. While the database is away nothing ends, nothing is acknowledged, and no
 //! more is pulled than was in hand.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use async_nats::jetstream::{AckKind, Message};
 use clap::Args;
@@ -40,6 +40,9 @@ pub(crate) use reading::{Heard, Letter, Unread, read};
 
 /// Between two tries of what is parked, and of what the database did not take.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), most: Duration::from_secs(30) };
+
+/// So often the broker is told that a message is still in hand: well within its ack wait.
+const KEPT_ALIVE: Duration = Duration::from_secs(10);
 
 /// What is heard.
 #[derive(Args, Clone, Debug)]
@@ -121,7 +124,14 @@ impl<S: Service> Inbox<S> {
         self.count(&message, destination);
         let heard = read::<S::Input>(|name| header(&message, name), &message.payload);
         let span = span::<S>(&message, heard.as_ref().ok(), destination);
-        let end = self.end(&message, &heard, &stop).instrument(span.clone()).await;
+        let mut end = pin!(self.end(&message, &heard, &stop).instrument(span.clone()));
+        let end = loop {
+            tokio::select! {
+                end = &mut end => break end,
+                // It is still in hand: the broker need not give it to another. When this is lost it does, harmlessly.
+                () = sleep(KEPT_ALIVE) => drop(message.ack_with(AckKind::Progress).await),
+            }
+        };
         let (last, error) = match end {
             Some(End::Done(_)) => (AckKind::Ack, None),
             Some(End::NotYet(why) | End::Dead(why)) => (AckKind::Ack, Some(why.code)),
@@ -147,12 +157,7 @@ impl<S: Service> Inbox<S> {
     }
 
     /// Tries until there is an end, and it is committed. None when told to stop before.
-    async fn end(
-        &self,
-        message: &Message,
-        heard: &Result<Heard<S::Input>, Unread>,
-        stop: &CancellationToken,
-    ) -> Option<End> {
+    async fn end(&self, message: &Message, heard: &Result<Heard<S::Input>, Unread>, stop: &CancellationToken) -> Option<End> {
         for tries in 1.. {
             match self.try_to_end(message, heard).await {
                 Ok(end) => return Some(end),
@@ -162,8 +167,6 @@ impl<S: Service> Inbox<S> {
                 () = stop.cancelled() => return None,
                 () = sleep(BACKOFF.wait(tries)) => {}
             }
-            // It is still in hand: the broker need not give it to another. When this is lost it does, harmlessly.
-            let _ = message.ack_with(AckKind::Progress).await;
         }
         None
     }

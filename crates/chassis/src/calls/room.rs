@@ -164,7 +164,10 @@ impl<S: Service> Caller<S> {
                 Next::Take(answer) => self.take(held, answer).await,
                 Next::Burned => {
                     let answer = self.room.partner.burned(&held.call);
-                    tracing::warn!(attempt = held.call.attempt(), "a key holds a stored error and nothing was executed under it: it is burned");
+                    tracing::warn!(
+                        attempt = held.call.attempt(),
+                        "a key holds a stored error and nothing was executed under it: it is burned"
+                    );
                     self.take(held, answer).await;
                 }
                 Next::AfterBackoff(ask, error) => {
@@ -189,14 +192,15 @@ impl<S: Service> Caller<S> {
 
     /// Takes the answer through the door. What the door does not take is asked again, under the same key.
     async fn take(&self, held: Held<S::Call>, answer: S::Input) {
-        let error = match self.room.door.take(Incoming::now(Claim::Answer(held.id), "partner", telemetry::current(), answer)).await {
-            Ok(Settled::Taken { .. } | Settled::Repeated(_)) => return,
-            Err(Error::Stopping) => return,
-            Err(error @ (Error::Full { .. } | Error::Away | Error::Poison(_))) => error.to_string(),
-            Ok(settled @ (Settled::NotYet(_) | Settled::Contradiction(_) | Settled::OtherBody | Settled::Refused(_))) => {
-                format!("the answer does not fit: {settled:?}")
-            }
-        };
+        let error =
+            match self.room.door.take(Incoming::now(Claim::Answer(held.id), "partner", telemetry::current(), answer)).await {
+                Ok(Settled::Taken { .. } | Settled::Repeated(_)) => return,
+                Err(Error::Stopping) => return,
+                Err(error @ (Error::Full { .. } | Error::Away | Error::Poison(_))) => error.to_string(),
+                Ok(settled @ (Settled::NotYet(_) | Settled::Contradiction(_) | Settled::OtherBody | Settled::Refused(_))) => {
+                    format!("the answer does not fit: {settled:?}")
+                }
+            };
         tracing::error!(call = held.call.name(), %error, "an answer cannot be taken");
         let wait = self.backoff.wait(held.tries + 1);
         self.note(&held, held.ask, error, wait).await;

@@ -62,10 +62,12 @@ async fn end<S: Service>(inbox: &Inbox<S>, parked: &Parked) -> Result<(), NotNow
     let (pool, id) = (&inbox.pool, parked.id);
     match inbox.take(&heard).await? {
         End::Done(Done::Taken | Done::Repeated | Done::Ignored) => parked::remove(pool, id).await?,
-        End::NotYet(why) => match saga::park(parked.since, parked.now, inbox.settings.park_deadline, BACKOFF.wait(parked.tries)) {
-            Fate::Until(due) => parked::put_back(pool, id, due, &why).await?,
-            Fate::DeadLetter => bury(inbox, parked, &why).await?,
-        },
+        End::NotYet(why) => {
+            match saga::park(parked.since, parked.now, inbox.settings.park_deadline, BACKOFF.wait(parked.tries)) {
+                Fate::Until(due) => parked::put_back(pool, id, due, &why).await?,
+                Fate::DeadLetter => bury(inbox, parked, &why).await?,
+            }
+        }
         End::Dead(why) => bury(inbox, parked, &why).await?,
     }
     Ok(())

@@ -60,7 +60,8 @@ impl Unread {
 impl Letter {
     pub(crate) fn of(message: &async_nats::Message) -> Self {
         let pairs = |headers: &HeaderMap| {
-            let pairs = headers.iter().flat_map(|(name, values)| values.iter().map(|value| (name.to_string(), value.to_string())));
+            let pairs =
+                headers.iter().flat_map(|(name, values)| values.iter().map(|value| (name.to_string(), value.to_string())));
             pairs.collect()
         };
         Self {
@@ -115,4 +116,102 @@ pub(crate) fn read<'a, I: Inputs>(header: impl Fn(&'static str) -> Option<&'a st
 pub(crate) fn storable(text: &str) -> String {
     let end = text.floor_char_boundary(TEXT_MAX);
     text[..end].replace('\0', "\u{FFFD}")
+}
+
+#[cfg(test)]
+mod tests {
+    use events::{EventId, OrderId, SagaId, Timestamp};
+    use saga::{Door, Row};
+
+    use super::*;
+
+    /// Hears whatever is about an order, unless its id is nil.
+    #[derive(Clone, PartialEq, Eq, Hash, Debug)]
+    struct Toy(OrderId);
+
+    impl Inputs for Toy {
+        fn row(&self) -> &'static Row {
+            &Row { door: Door::Event, input: "any", verb: "hear", step: "Hear" }
+        }
+        fn hear(event: Event) -> Option<Self> {
+            event.order().filter(|order| !order.0.is_nil()).map(Self)
+        }
+        fn due(_: &str, _: SagaId) -> Option<Self> {
+            None
+        }
+        fn saga(&self) -> Option<SagaId> {
+            Some(self.0)
+        }
+    }
+
+    fn letter(ty: &str, body: &'static [u8]) -> Letter {
+        let envelope = Envelope {
+            id: EventId(Uuid::from_u128(1)),
+            source: "elsewhere".into(),
+            ty: ty.into(),
+            saga: None,
+            time: Timestamp::from_micros(0),
+            causation: None,
+            trace: events::TraceContext::default(),
+        };
+        let headers = envelope.headers().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Letter { subject: "ensemble.some.thing".into(), headers, body: Bytes::from_static(body) }
+    }
+
+    /// A type whose data is its order and nothing else.
+    fn plain() -> &'static str {
+        let body = br#"{"order_id": "00000000-0000-0000-0000-000000000000"}"#;
+        Event::ALL.iter().find(|event| Event::decode(event.ty, body).is_ok()).unwrap().ty
+    }
+
+    fn end(letter: &Letter) -> Result<Toy, (&'static str, End)> {
+        match read::<Toy>(|name| letter.header(name), &letter.body) {
+            Ok(heard) => Ok(heard.input),
+            Err(unread) => match unread.end() {
+                End::Dead(Reason { code, text }) => Err((code, End::Dead(Reason { code, text }))),
+                End::NotYet(Reason { code, text }) => Err((code, End::NotYet(Reason { code, text }))),
+                End::Done(done) => Err(("done", End::Done(done))),
+            },
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_is_an_input() {
+        let letter = letter(plain(), br#"{"order_id": "01900000-0001-766b-9041-1ba9fb38d83e", "later": "ignored"}"#);
+        assert_eq!(end(&letter).unwrap().0.birth_ms(), 0x0190_0000_0001);
+    }
+
+    #[test]
+    fn what_cannot_be_read_ends_by_its_class_under_a_code_that_stays() {
+        let malformed: [&'static [u8]; 5] = [b"", b"{", b"\xff\x00", br#"{"order_id": 7}"#, &[b'['; 10_000]];
+        for body in malformed {
+            assert!(matches!(end(&letter(plain(), body)), Err(("malformed_data", End::Dead(_)))), "{body:?}");
+        }
+        assert!(matches!(end(&letter("some.thing.v9", b"{}")), Err(("unknown_type", End::NotYet(_)))));
+
+        let mut headless = letter(plain(), b"{}");
+        headless.headers.clear();
+        assert!(matches!(end(&headless), Err(("malformed_envelope", End::Dead(_)))));
+    }
+
+    #[test]
+    fn what_is_not_for_us_is_done() {
+        let body = br#"{"order_id": "00000000-0000-0000-0000-000000000000"}"#;
+        assert!(matches!(end(&letter(plain(), body)), Err(("done", End::Done(Done::Ignored)))));
+    }
+
+    #[test]
+    fn what_has_no_id_is_known_by_its_place_and_its_bytes() {
+        let [one, other] = [letter("a", b"one"), letter("a", b"other")];
+        assert_eq!(one.id_in("S", 7), one.id_in("S", 7));
+        assert_ne!(one.id_in("S", 7), one.id_in("S", 8));
+        assert_ne!(one.id_in("S", 7), one.id_in("T", 7));
+        assert_ne!(one.id_in("S", 7), other.id_in("S", 7), "the broker forgot, and filled the place again");
+    }
+
+    #[test]
+    fn what_is_kept_fits_postgres() {
+        assert_eq!(storable("a\0b"), "a\u{FFFD}b");
+        assert!(storable(&"\u{e9}".repeat(10_000)).len() <= TEXT_MAX);
+    }
 }
