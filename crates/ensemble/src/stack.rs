@@ -31,6 +31,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use futures_util::future::join_all;
 use rustix::process::Signal;
 
 pub use addresses::Addresses;
@@ -311,21 +312,26 @@ impl Stack {
     /// When a service does not drain in time or ends badly, or something cannot be removed.
     pub async fn finish(mut self) -> anyhow::Result<()> {
         self.finished = true;
-        let mut stopped = Ok(());
-        for part in Part::ALL.into_iter().rev().filter(|part| self.homes.contains_key(part)).collect::<Vec<_>>() {
-            let home = self.homes.get(&part);
-            let ended = match home {
-                Some(Home::Process(process)) if part.is_ours() && process.is_alive() => self.stop(part).await,
-                // Nobody will read what the servers keep: no need to wait until they have put it in order.
-                Some(Home::Process(process)) => process.kill().await,
-                Some(Home::Container(_)) | None => Ok(()),
-            };
-            stopped = stopped.and(ended);
-            if let Some(Home::Container(container)) = self.homes.remove(&part) {
-                stopped = stopped.and(container.remove().await);
-            }
+        let ours = join_all(Part::ALL.into_iter().filter(|part| part.is_ours()).map(|part| self.stop_if_alive(part))).await;
+        let mut stopped = ours.into_iter().collect::<anyhow::Result<()>>();
+        for home in std::mem::take(&mut self.homes).into_values() {
+            // Nobody will read what the servers keep: no need to wait until they have put it in order.
+            stopped = stopped.and(match home {
+                Home::Process(process) => process.kill().await,
+                Home::Container(container) => container.remove().await,
+            });
         }
+        // What has ended is no longer for the reaper: its number may be another's by now.
+        let records = self.native.dir.join("run");
+        std::fs::remove_dir_all(&records).with_context(|| format!("could not remove {}", records.display()))?;
         stopped
+    }
+
+    async fn stop_if_alive(&self, part: Part) -> anyhow::Result<()> {
+        match self.homes.get(&part) {
+            Some(Home::Process(process)) if process.is_alive() => self.stop(part).await,
+            Some(Home::Process(_) | Home::Container(_)) | None => Ok(()),
+        }
     }
 }
 

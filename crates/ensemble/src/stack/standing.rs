@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::part::{Part, Service};
@@ -279,20 +280,24 @@ impl Standing {
         Ok(())
     }
 
+    /// The services at once, so that they drain at the same time; what they stand on afterwards.
     async fn stop_processes(&self, step: &crate::talk::Step<'_>) -> anyhow::Result<()> {
+        let (ground, services) = Part::ALL.split_at(Part::GROUND.len());
         let mut stopped = Ok(());
-        for part in Part::ALL.into_iter().rev() {
-            let record = self.native.record(part);
-            if let Some(process) = Process::recorded(&record) {
-                step.now(part.name());
-                stopped = stopped.and(
-                    process.stop(STOPPED_WITHIN).await.with_context(|| format!("{part} did not stop by itself and was killed")),
-                );
+        for (what, together) in [("the services", services), ("the ground", ground)] {
+            step.now(what);
+            for ended in join_all(together.iter().map(|part| self.stop_process(*part))).await {
+                stopped = stopped.and(ended);
             }
-            // Nothing there is as good as removed.
-            let _ = std::fs::remove_file(record);
         }
         stopped
+    }
+
+    async fn stop_process(&self, part: Part) -> anyhow::Result<()> {
+        let record = self.native.record(part);
+        let Some(process) = Process::recorded(&record) else { return Ok(()) };
+        process.stop(STOPPED_WITHIN).await.with_context(|| format!("{part} did not stop by itself and was killed"))?;
+        std::fs::remove_file(&record).with_context(|| format!("could not remove {}", record.display()))
     }
 
     /// How each part fares.
@@ -301,7 +306,7 @@ impl Standing {
             let seen = wait::probe(part, &self.native.addresses).await.err().map(|seen| format!("{seen:#}"));
             Fare { part: part.name().to_owned(), ready: seen.is_none(), address: self.address(part), seen }
         });
-        futures_util::future::join_all(probes).await
+        join_all(probes).await
     }
 
     fn address(&self, part: Part) -> String {
