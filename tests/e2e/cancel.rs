@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::ensure;
 use futures_util::future::{join_all, try_join_all};
-use serde_json::json;
 use libtest_mimic::Trial;
+use serde_json::json;
 use tests::Basket;
 
 use crate::world::{Shared, Trials, World};

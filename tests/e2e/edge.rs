@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::ensure;
+use libtest_mimic::Trial;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use libtest_mimic::Trial;
 use tests::Basket;
 
 use crate::world::{Shared, Trials, World};

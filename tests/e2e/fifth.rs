@@ -1,7 +1,8 @@
 //! The fifth service of CONTRIBUTING.md, beside a whole stack: nothing was changed for it.
 
 use std::{
-    process::{Child, Command, Stdio},
+    fs::File,
+    process::{Child, Command},
     sync::Arc,
     time::Duration,
 };
@@ -45,7 +46,7 @@ async fn loyalty(world: Arc<World>) -> anyhow::Result<()> {
         .env("NATS_URL", nats)
         .env("HTTP_ADDR", format!("127.0.0.1:{http}"))
         .env("ADMIN_ADDR", format!("127.0.0.1:{admin}"))
-        .stdout(Stdio::null())
+        .stdout(log("loyalty.log")?)
         .spawn()
         .context("the fifth service does not start")?;
     let _running = Running(service);
@@ -58,7 +59,8 @@ async fn loyalty(world: Arc<World>) -> anyhow::Result<()> {
     let url = &url;
     let points_are = |wanted: i64| async move {
         eventually("the points", Duration::from_secs(30), || async {
-            let answer: Value = reqwest::get(url).await.map_err(|error| error.to_string())?.json().await.map_err(|error| error.to_string())?;
+            let answer: Value =
+                reqwest::get(url).await.map_err(|error| error.to_string())?.json().await.map_err(|error| error.to_string())?;
             if answer["points"] == wanted { Ok(()) } else { Err(answer.to_string()) }
         })
         .await
@@ -67,6 +69,13 @@ async fn loyalty(world: Arc<World>) -> anyhow::Result<()> {
     points_are(due).await?;
     placed.cancel().await?;
     points_are(0).await
+}
+
+/// A file below `target/e2e`.
+fn log(name: &str) -> anyhow::Result<File> {
+    let folder = ensemble::root().join("target/e2e");
+    std::fs::create_dir_all(&folder)?;
+    Ok(File::create(folder.join(name))?)
 }
 
 fn built() -> anyhow::Result<std::path::PathBuf> {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use anyhow::ensure;
-use serde_json::{Value, json};
 use libtest_mimic::Trial;
+use serde_json::{Value, json};
 use tests::Basket;
 
 use crate::world::{Shared, Trials, World};

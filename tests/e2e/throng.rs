@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::ensure;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serde_json::json;
 use libtest_mimic::Trial;
+use serde_json::json;
 use tests::Basket;
 
 use crate::world::{Shared, Trials, World};

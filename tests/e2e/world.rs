@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
-use ensemble::{Options, Stack, audit};
+use ensemble::{Options, Part, Service, Stack, audit};
 use libtest_mimic::{Failed, Trial};
 use tests::{Customer, Partner};
 use tokio::{
@@ -23,9 +23,10 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn start(options: Options) -> anyhow::Result<Arc<Self>> {
+        // A key with a stored error is looked up once the partner cannot lag any more: sooner here than at a real one.
+        let options = options.set(Service::Payment, "GATEWAY_LAG", "300ms").set(Service::Shipping, "CARRIER_LAG", "300ms");
         let stack = Stack::start(options).await?;
-        let customer =
-            Customer::at(stack.order_url(), stack.url(ensemble::Service::Inventory), stack.url(ensemble::Service::Shipping));
+        let customer = Customer::at(stack.order_url(), stack.url(Service::Inventory), stack.url(Service::Shipping));
         let (gateway, carrier) = (Partner::at(stack.gateway_url()), Partner::at(stack.carrier_url()));
         Ok(Arc::new(Self { customer, gateway, carrier, stack: Mutex::new(stack) }))
     }
@@ -44,9 +45,34 @@ impl World {
     pub(crate) async fn close(self: Arc<Self>) -> anyhow::Result<()> {
         let stack = Arc::into_inner(self).context("somebody still uses the stack")?.stack.into_inner();
         let found = audit::at_rest(stack.addresses()).await;
+        let logged = logs(&stack).await;
         let stopped = stack.finish().await;
-        found.and_then(audit::Report::must_be_clean).and(stopped)
+        found.and_then(audit::Report::must_be_clean).and(logged).and(stopped)
     }
+}
+
+/// Alarms that some test asks for.
+const PLANNED: [&str; 2] = [
+    // `partners::a_compensation_is_never_given_up`
+    "the gateway will not let go of a hold",
+    // `crash`: an answer meets a database that was killed, and is asked for again.
+    "the database is away",
+];
+
+/// Keeps what the programs logged, below `target/e2e`; an error among it that no test had planned is a failure.
+async fn logs(stack: &Stack) -> anyhow::Result<()> {
+    let folder = ensemble::root().join("target/e2e").join(stack.order_url().rsplit(':').next().unwrap_or_default());
+    std::fs::create_dir_all(&folder)?;
+    let mut errors = Vec::new();
+    for part in Part::ALL.into_iter().filter(|part| part.is_ours()) {
+        let log = stack.logs(part).await?;
+        let unplanned =
+            |line: &&str| line.contains(r#""level":"ERROR""#) && !PLANNED.iter().any(|planned| line.contains(planned));
+        errors.extend(log.lines().filter(unplanned).map(str::to_owned));
+        std::fs::write(folder.join(format!("{part}.log")), log)?;
+    }
+    anyhow::ensure!(errors.is_empty(), "errors were logged:\n{}", errors.join("\n"));
+    Ok(())
 }
 
 /// The stack of the tests that share one.

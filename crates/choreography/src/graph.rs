@@ -87,7 +87,9 @@ pub fn table(services: &[Declaration]) -> String {
 
 fn steps(services: &[Declaration], wanted: impl Fn(&Declaration, &StepDecl) -> bool) -> Vec<String> {
     let all = services.iter().flat_map(|service| service.steps.iter().map(move |step| (service, step)));
-    all.filter(|(service, step)| wanted(service, step)).map(|(service, step)| format!("{} {}", service.service, step.name)).collect()
+    all.filter(|(service, step)| wanted(service, step))
+        .map(|(service, step)| format!("{} {}", service.service, step.name))
+        .collect()
 }
 
 #[cfg(test)]

@@ -150,7 +150,9 @@ fn money(all: &Snapshot, found: &mut Found) {
         let hold = all.holds.get(id);
         let agrees = match hold {
             Some(Hold::Captured { .. }) => succeeded(&order.standing),
-            None | Some(Hold::Absent | Hold::Declined | Hold::Voided { .. } | Hold::Refunded { .. }) => !succeeded(&order.standing),
+            None | Some(Hold::Absent | Hold::Declined | Hold::Voided { .. } | Hold::Refunded { .. }) => {
+                !succeeded(&order.standing)
+            }
             Some(Hold::Authorizing { .. } | Hold::AuthorizingDoomed { .. } | Hold::Authorized { .. }) => false,
             Some(Hold::Capturing { .. } | Hold::CapturingDoomed { .. } | Hold::Voiding { .. } | Hold::Refunding { .. }) => false,
         };
@@ -176,7 +178,9 @@ fn stock(all: &Snapshot, found: &mut Found) {
     }
     for (sku, product) in &all.stock {
         let sum = u64::from(product.on_hand) + u64::from(product.reserved) + u64::from(product.sold);
-        found.unless(sum == u64::from(product.received), None, || format!("{sku}: {sum} is there, {} was received", product.received));
+        found.unless(sum == u64::from(product.received), None, || {
+            format!("{sku}: {sum} is there, {} was received", product.received)
+        });
         let of = |counts: &BTreeMap<_, u64>| counts.get(sku).copied().unwrap_or(0);
         let agrees = of(&reserved) == u64::from(product.reserved) && of(&sold) == u64::from(product.sold);
         found.unless(agrees, None, || format!("{sku}: counts {product:?}, reservations {} and {}", of(&reserved), of(&sold)));

@@ -12,11 +12,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::{
-    domain::Hold,
-    reactions::Payment,
-    store,
-};
+use crate::{domain::Hold, reactions::Payment, store};
 
 pub(crate) const PROBLEMS: &[ProblemPage] = &[];
 

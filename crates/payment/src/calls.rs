@@ -69,16 +69,22 @@ impl CardGateway {
     }
 
     async fn authorize(&self, call: &AuthorizeCard, key: &str) -> Result<Authorization, Failure> {
-        let answer = self.post("/v1/payment_intents", &[
-            ("amount", call.amount.amount.to_string()),
-            ("currency", call.amount.currency.code().to_lowercase()),
-            ("payment_method", call.payment_method.0.clone()),
-            ("payment_method_types[]", "card".to_owned()),
-            ("capture_method", "manual".to_owned()),
-            ("confirm", "true".to_owned()),
-            ("metadata[order_id]", call.order.to_string()),
-            ("expand[]", "latest_charge".to_owned()),
-        ], key).await?;
+        let answer = self
+            .post(
+                "/v1/payment_intents",
+                &[
+                    ("amount", call.amount.amount.to_string()),
+                    ("currency", call.amount.currency.code().to_lowercase()),
+                    ("payment_method", call.payment_method.0.clone()),
+                    ("payment_method_types[]", "card".to_owned()),
+                    ("capture_method", "manual".to_owned()),
+                    ("confirm", "true".to_owned()),
+                    ("metadata[order_id]", call.order.to_string()),
+                    ("expand[]", "latest_charge".to_owned()),
+                ],
+                key,
+            )
+            .await?;
         match answer.status.as_u16() {
             200 => granted(read(&answer)?),
             _ => Ok(Authorization::Declined { code: read::<Refusal>(&answer)?.code() }),
@@ -189,13 +195,17 @@ fn settled(answer: Response) -> Result<Response, Failure> {
 }
 
 fn read<'a, T: Deserialize<'a>>(answer: &'a Response) -> Result<T, Failure> {
-    serde_json::from_slice(&answer.body).map_err(|error| Failure::InDoubt(format!("the gateway's answer cannot be read: {error}")))
+    serde_json::from_slice(&answer.body)
+        .map_err(|error| Failure::InDoubt(format!("the gateway's answer cannot be read: {error}")))
 }
 
 fn granted(intent: Intent) -> Result<Authorization, Failure> {
     match intent.status.as_str() {
         "requires_capture" => {
-            let lapses = intent.latest_charge.as_ref().and_then(|charge| charge.pointer("/payment_method_details/card/capture_before")?.as_i64());
+            let lapses = intent
+                .latest_charge
+                .as_ref()
+                .and_then(|charge| charge.pointer("/payment_method_details/card/capture_before")?.as_i64());
             // Stripe holds a card's money for seven days unless it says otherwise.
             let lapses = lapses.unwrap_or(intent.created + 7 * 24 * 3600);
             Ok(Authorization::Granted { charge: Charge(intent.id), capture_before: Timestamp::from_micros(lapses * 1_000_000) })

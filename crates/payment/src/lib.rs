@@ -22,11 +22,11 @@ pub use reactions::{Call, Input, Payment, step};
 /// The shell: what the chassis runs.
 #[cfg(feature = "shell")]
 mod shell {
-    use chassis::{House, Service, edge::ProblemPage, calls::ClientError, service::Partner, telemetry::Metrics};
+    use chassis::{House, Service, calls::ClientError, edge::ProblemPage, service::Partner, telemetry::Metrics};
     use sqlx::{PgConnection, migrate::Migrator};
     use utoipa_axum::router::OpenApiRouter;
 
-    use crate::{Payment, Holds, api, calls, store};
+    use crate::{Holds, Payment, api, calls, store};
 
     impl Service for Payment {
         const DOES: &'static str = "Holds, takes and gives back the customer's money.";

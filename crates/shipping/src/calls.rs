@@ -101,7 +101,9 @@ impl Partner<Shipping> for Carrier {
     fn look_up<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<Option<Input>, Failure>> {
         Box::pin(async move {
             Ok(match call {
-                Call::BookShipment(call) => self.booked(call.order).await?.map(|found| Input::BookShipment(answered(call, found))),
+                Call::BookShipment(call) => {
+                    self.booked(call.order).await?.map(|found| Input::BookShipment(answered(call, found)))
+                }
                 Call::CancelBooking(call) => {
                     self.cancelled(&call.booking).await?.map(|found| Input::CancelBooking(answered(call, found)))
                 }
@@ -142,7 +144,8 @@ fn settled(answer: Response) -> Result<Response, Failure> {
 }
 
 fn read<'a, T: Deserialize<'a>>(answer: &'a Response) -> Result<T, Failure> {
-    serde_json::from_slice(&answer.body).map_err(|error| Failure::InDoubt(format!("the carrier's answer cannot be read: {error}")))
+    serde_json::from_slice(&answer.body)
+        .map_err(|error| Failure::InDoubt(format!("the carrier's answer cannot be read: {error}")))
 }
 
 #[derive(Deserialize)]

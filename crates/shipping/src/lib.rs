@@ -23,11 +23,11 @@ pub use reactions::{Call, Input, Shipping, step};
 /// The shell: what the chassis runs.
 #[cfg(feature = "shell")]
 mod shell {
-    use chassis::{House, Service, edge::ProblemPage, calls::ClientError, service::Partner, telemetry::Metrics};
+    use chassis::{House, Service, calls::ClientError, edge::ProblemPage, service::Partner, telemetry::Metrics};
     use sqlx::{PgConnection, migrate::Migrator};
     use utoipa_axum::router::OpenApiRouter;
 
-    use crate::{Shipping, Shipments, api, calls, store};
+    use crate::{Shipments, Shipping, api, calls, store};
 
     impl Service for Shipping {
         const DOES: &'static str = "Books the carrier, and decides between cancelling and handing over.";

@@ -27,7 +27,7 @@ pub struct Breaker {
 
 impl Default for Breaker {
     fn default() -> Self {
-        Self { window: 20, calls_min: 10, failed_share: 0.5, open_for: Duration::from_secs(5), probes: 2 }
+        Self { window: 20, calls_min: 10, failed_share: 0.5, open_for: Duration::from_secs(2), probes: 2 }
     }
 }
 
@@ -57,10 +57,11 @@ pub(super) fn breaker(
     Ok((layer, state))
 }
 
-/// A dependency fails when it does not answer or says that it fails. What it says of the request is no failure of its own.
+/// A dependency fails when it does not answer or says that it fails. What it says of the request is no failure of its own,
+/// nor is an error that it keeps under a key and gives again: it did answer.
 fn is_failure(outcome: &Outcome) -> bool {
     match outcome {
-        Ok(response) => response.status.is_server_error(),
+        Ok(response) => response.status.is_server_error() && !response.headers.contains_key("idempotent-replayed"),
         Err(Failure::NotSent(NotSent::Malformed)) => false,
         Err(Failure::NotSent(_) | Failure::InDoubt(_)) => true,
     }

@@ -23,6 +23,8 @@ pub(crate) enum Next<I> {
     Burned,
     /// This is asked after a backoff.
     AfterBackoff(Ask, String),
+    /// This is asked soon: nothing was sent, so nobody is spared by a longer wait.
+    Soon(Ask, String),
     /// A look-up is asked once the partner's lag bound has passed.
     AfterLag(String),
 }
@@ -31,7 +33,8 @@ pub(crate) enum Next<I> {
 pub(crate) fn after_call<I>(tried: Result<I, Failure>) -> Next<I> {
     match tried {
         Ok(answer) => Next::Take(answer),
-        Err(failure @ (Failure::NotSent(_) | Failure::InDoubt(_))) => Next::AfterBackoff(Ask::Call, failure.to_string()),
+        Err(failure @ Failure::NotSent(_)) => Next::Soon(Ask::Call, failure.to_string()),
+        Err(failure @ Failure::InDoubt(_)) => Next::AfterBackoff(Ask::Call, failure.to_string()),
         Err(failure @ Failure::StoredError(_)) => Next::AfterLag(failure.to_string()),
     }
 }
@@ -41,7 +44,8 @@ pub(crate) fn after_look_up<I>(tried: Result<Option<I>, Failure>) -> Next<I> {
     match tried {
         Ok(Some(answer)) => Next::Take(answer),
         Ok(None) => Next::Burned,
-        Err(failure) => Next::AfterBackoff(Ask::LookUp, failure.to_string()),
+        Err(failure @ Failure::NotSent(_)) => Next::Soon(Ask::LookUp, failure.to_string()),
+        Err(failure @ (Failure::InDoubt(_) | Failure::StoredError(_))) => Next::AfterBackoff(Ask::LookUp, failure.to_string()),
     }
 }
 
@@ -51,9 +55,8 @@ mod tests {
 
     #[test]
     fn doubt_repeats_the_call_and_never_burns_its_key() {
-        for failure in [Failure::NotSent("refused".into()), Failure::InDoubt("timeout".into())] {
-            assert!(matches!(after_call::<()>(Err(failure)), Next::AfterBackoff(Ask::Call, _)));
-        }
+        assert!(matches!(after_call::<()>(Err(Failure::InDoubt("timeout".into()))), Next::AfterBackoff(Ask::Call, _)));
+        assert!(matches!(after_call::<()>(Err(Failure::NotSent("circuit open".into()))), Next::Soon(Ask::Call, _)));
         assert_eq!(after_call(Ok("granted")), Next::Take("granted"));
     }
 
@@ -62,8 +65,9 @@ mod tests {
         assert!(matches!(after_call::<()>(Err(Failure::StoredError("500".into()))), Next::AfterLag(_)));
         assert_eq!(after_look_up(Ok(Some("granted"))), Next::Take("granted"));
         assert_eq!(after_look_up::<()>(Ok(None)), Next::Burned);
-        for failure in [Failure::NotSent("".into()), Failure::InDoubt("".into()), Failure::StoredError("".into())] {
+        for failure in [Failure::InDoubt("".into()), Failure::StoredError("".into())] {
             assert!(matches!(after_look_up::<()>(Err(failure)), Next::AfterBackoff(Ask::LookUp, _)));
         }
+        assert!(matches!(after_look_up::<()>(Err(Failure::NotSent("".into()))), Next::Soon(Ask::LookUp, _)));
     }
 }

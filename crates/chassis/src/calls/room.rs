@@ -44,6 +44,9 @@ const SWEEP_AGAIN: Duration = Duration::from_millis(25);
 const FINISH_MAX: Duration = Duration::from_secs(3);
 /// How many notes are written in one statement.
 const NOTES_MAX: usize = 256;
+/// Before what was never sent (circuit open, bulkhead full, connection refused) is tried again. It costs the partner
+/// nothing, and an intent that waited for minutes would sleep through the partner's recovery.
+const SOON: Backoff = Backoff { first: Duration::from_millis(250), most: Duration::from_secs(2) };
 /// From this try on, people are told.
 const TRIES_ALARMING: u32 = 3;
 
@@ -172,6 +175,10 @@ impl<S: Service> Caller<S> {
                 }
                 Next::AfterBackoff(ask, error) => {
                     let wait = self.backoff.wait(held.tries + 1);
+                    self.note(&held, ask, error, wait).await;
+                }
+                Next::Soon(ask, error) => {
+                    let wait = SOON.wait(held.tries + 1);
                     self.note(&held, ask, error, wait).await;
                 }
                 Next::AfterLag(error) => self.note(&held, Ask::LookUp, error, self.room.partner.lag_bound()).await,
