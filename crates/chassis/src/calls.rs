@@ -15,7 +15,7 @@ pub use client::{Client, ClientConfig, ClientError, Failure, InDoubt, NotSent, R
 pub use intents::Waiting;
 pub use room::Settings;
 
-pub(crate) use room::{Room, run};
+pub(crate) use room::{Room, start};
 
 /// How many calls to one dependency may be under way, unless its client is told otherwise.
 const CALLS_MAX: usize = 64;

@@ -149,7 +149,7 @@ fn call<S: Service>(
 ) {
     let Some(partner) = partner else { return };
     let room = calls::Room { door: doors.answers.clone(), pool: pools.background.clone(), partner, settings: settings.clone() };
-    shutdown.spawn_taker("calls", calls::run(room, asked, shutdown.intake()));
+    calls::start(room, asked, shutdown);
 }
 
 /// The four doors.

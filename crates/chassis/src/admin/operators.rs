@@ -214,7 +214,7 @@ async fn discard<S: Service>(Desk(inbox): Desk<S>, Path(id): Path<Uuid>, body: B
 }
 
 async fn retry_now<S: Service>(Desk(inbox): Desk<S>, Path(id): Path<CallId>) -> Result<Response, Problem> {
-    if intents::retry_now(&inbox.pool, id).await.map_err(away)? {
+    if intents::due_now(&inbox.pool, &[id]).await.map_err(away)? > 0 {
         Ok((StatusCode::ACCEPTED, Json(json!({"id": id}))).into_response())
     } else {
         Err(Problem::not_found("No call of that id waits for an answer."))

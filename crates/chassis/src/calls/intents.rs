@@ -33,7 +33,8 @@ crate::statements! {
         ) as note
         where intent.id = note.id";
 
-    RETRY_NOW = "update chassis.intents set due = clock_timestamp() where id = $1";
+    DUE_NOW = "update chassis.intents set due = clock_timestamp()
+        where id in (select id from chassis.intents where id = any($1) order by id for update)";
 
     WAITING = "select intent.call, intent.tries, intent.last_error, intent.due, dead.code
         from (select) as one
@@ -98,10 +99,10 @@ pub(crate) async fn note(pool: &PgPool, notes: &[Note]) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Whether there is one of that id; if so, it is due now.
-pub(crate) async fn retry_now(pool: &PgPool, id: CallId) -> sqlx::Result<bool> {
-    let done = sqlx::query(RETRY_NOW).bind(id.0).execute(pool).await?;
-    Ok(done.rows_affected() > 0)
+/// Makes them due now, for any replica; how many of them there are.
+pub(crate) async fn due_now(pool: &PgPool, ids: &[CallId]) -> sqlx::Result<u64> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    Ok(sqlx::query(DUE_NOW).bind(ids).execute(pool).await?.rows_affected())
 }
 
 /// What a saga waits for here: part of a service's answer to "how does this order stand".

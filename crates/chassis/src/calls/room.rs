@@ -11,10 +11,10 @@
 use std::{sync::Arc, time::Duration};
 
 use clap::Args;
-use saga::{Calls as _, Claim};
+use saga::{Calls as _, Claim, Participant};
 use sqlx::PgPool;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     task::JoinHandle,
     time::{Instant, sleep_until, timeout},
 };
@@ -29,6 +29,7 @@ use super::{
 use crate::{
     commit::{Asked, Door, Error, HANDED_FOR, Incoming, Settled},
     service::{Failure, Partner, Service},
+    shutdown::Shutdown,
     telemetry,
 };
 
@@ -67,8 +68,40 @@ pub(crate) struct Room<S: Service> {
     pub(crate) settings: Settings,
 }
 
+/// Intents on their way from the doors' commits.
+type Fresh<S> = mpsc::Receiver<Asked<<S as Participant>::Call>>;
+
+/// Starts to call. When the service ends: first no more calls, then, when no door commits any more, what was handed here and
+/// not begun is given back.
+pub(crate) fn start<S: Service>(room: Room<S>, fresh: Fresh<S>, shutdown: &Shutdown) {
+    let (pool, intake) = (room.pool.clone(), shutdown.intake());
+    let (leave, left) = oneshot::channel();
+    shutdown.spawn_taker("calls", async move {
+        // Nobody takes it only when the service has ended without order.
+        let _ = leave.send(run(room, fresh, intake).await);
+    });
+    shutdown.spawn_worker("calls not begun", async move {
+        if let Ok(fresh) = left.await {
+            give_back::<S>(&pool, fresh).await;
+        }
+    });
+}
+
+/// Until the last sender, a door, has gone. Nobody needs to wait for what this replica would have done.
+async fn give_back<S: Service>(pool: &PgPool, mut fresh: Fresh<S>) {
+    let mut ids = Vec::new();
+    while let Some(asked) = fresh.recv().await {
+        ids.push(asked.id);
+    }
+    if !ids.is_empty()
+        && let Err(error) = intents::due_now(pool, &ids).await
+    {
+        tracing::info!(%error, "calls that were not begun become due by themselves");
+    }
+}
+
 /// Calls until `stop`, then waits for the calls that are under way.
-pub(crate) async fn run<S: Service>(room: Room<S>, mut fresh: mpsc::Receiver<Asked<S::Call>>, stop: CancellationToken) {
+async fn run<S: Service>(room: Room<S>, mut fresh: Fresh<S>, stop: CancellationToken) -> Fresh<S> {
     let (notes, written) = mpsc::channel(NOTES_MAX);
     let writer = tokio::spawn(write_notes(room.pool.clone(), written));
     let (places, tasks) = (Arc::new(Semaphore::new(CALLS_MAX)), TaskTracker::new());
@@ -106,6 +139,7 @@ pub(crate) async fn run<S: Service>(room: Room<S>, mut fresh: mpsc::Receiver<Ask
         }
     }
     finish(tasks, caller, writer).await;
+    fresh
 }
 
 /// What takes too long is left behind: it is repeated, under the same key.
