@@ -11,7 +11,7 @@ use sqlx::{
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use tracing::{Instrument as _, instrument::Instrumented};
+use tracing::{Instrument as _, Span, instrument::Instrumented};
 
 use crate::{admin::Health, commit::Kind};
 
@@ -54,7 +54,8 @@ impl Pools {
         let options = options(service, &settings.database_url).context("DATABASE_URL is wrong")?;
         // Statements of the doors find their rows by key. A plan that was made while a table was empty must not scan it for ever.
         let by_key = options.clone().options([("enable_seqscan", "off")]);
-        let door = || pool(DOOR_MAX).test_before_acquire(false).connect_lazy_with(by_key.clone());
+        // Only committers begin transactions, and only their connections can come back inside one.
+        let door = || pool(DOOR_MAX).after_release(|conn, _| Box::pin(is_idle(conn))).connect_lazy_with(by_key.clone());
         Ok(Self {
             doors: std::array::from_fn(|_| door()),
             reads: pool(settings.database_readers_max).connect_lazy_with(options.clone()),
@@ -83,7 +84,18 @@ fn pool(max: u32) -> PgPoolOptions {
         .max_connections(max)
         .acquire_timeout(ACQUIRE_MAX)
         .acquire_slow_threshold(ACQUIRE_MAX)
-        .after_release(|conn, _| Box::pin(is_idle(conn)))
+        // Asked before each use, a connection that is busy all the time would be asked more than it is used.
+        .test_before_acquire(false)
+        .before_acquire(|conn, known| Box::pin(is_alive(conn, known.idle_for)))
+}
+
+/// One that has not been used for a moment may have lost its server.
+async fn is_alive(conn: &mut PgConnection, idle: Duration) -> sqlx::Result<bool> {
+    const MOMENT: Duration = Duration::from_secs(1);
+    if idle >= MOMENT {
+        conn.ping().await?;
+    }
+    Ok(true)
 }
 
 /// Inside a transaction the clock stands where it began. A panic, or a future that was dropped at the wrong await, can leave
@@ -204,15 +216,21 @@ fn class_of_state(code: &str) -> Class {
     }
 }
 
-/// Within a span of its own; `summary` is the operation and the table, for people and dashboards.
+/// Within a span of its own, where there is one to belong to; `summary` is the operation and the table, for people and
+/// dashboards.
 pub(crate) fn spanned<F: Future>(summary: &'static str, statement: F) -> Instrumented<F> {
-    statement.instrument(tracing::info_span!(
-        "sql",
-        otel.name = summary,
-        otel.kind = "client",
-        db.system.name = "postgresql",
-        db.query.summary = summary,
-    ))
+    let span = if Span::current().is_none() {
+        Span::none()
+    } else {
+        tracing::info_span!(
+            "sql",
+            otel.name = summary,
+            otel.kind = "client",
+            db.system.name = "postgresql",
+            db.query.summary = summary,
+        )
+    };
+    statement.instrument(span)
 }
 
 /// Names a room's or a store's statements, so that a test can prepare every one of them against a migrated schema.

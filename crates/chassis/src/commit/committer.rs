@@ -13,7 +13,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, Span, field};
+use tracing::{Instrument as _, Span};
 
 use super::{
     About, Asked, Error, Incoming, Settled, Watchers,
@@ -198,19 +198,20 @@ impl<S: Service> Committer<S> {
         self.handoff.watchers.wake(sagas);
     }
 
-    /// The batch's own span, linked to each input's where those are recorded.
+    /// The batch's own span, linked to each input's; none where none of those is recorded.
     fn span(&self, batch: &Batch<S>, part: Range<usize>) -> Span {
+        let recorded = |about: &&About| about.trace.traceparent.as_deref().is_some_and(|parent| parent.ends_with("-01"));
+        let mut recorded = batch.about[part.clone()].iter().filter(recorded).peekable();
+        if recorded.peek().is_none() {
+            return Span::none();
+        }
         let span = tracing::info_span!(
             "commit",
-            otel.name = field::Empty,
+            otel.name = format!("commit {}", self.kind.name()),
             ensemble.door = self.kind.name(),
             messaging.batch.message_count = part.len(),
         );
-        for about in &batch.about[part] {
-            if about.trace.traceparent.as_deref().is_some_and(|parent| parent.ends_with("-01")) {
-                telemetry::linked_to(&span, &about.trace);
-            }
-        }
+        recorded.for_each(|about| telemetry::linked_to(&span, &about.trace));
         span
     }
 }

@@ -23,7 +23,8 @@ use crate::{postgres::spanned, service::Service};
 const MESSAGE_MAX: usize = 256 * 1024;
 
 crate::statements! {
-    /// Everything at once: rows by id, no row twice, and the saga's own row is locked before any of its deadlines.
+    /// Everything at once: rows by id, no row twice, and the saga's own row is locked before any of its deadlines. Tables that
+    /// are empty at times are met by `= any`, for which there is but one plan: a join is planned for what was there then.
     WRITE = "with said as (
         insert into chassis.outbox (id, saga, type, body, causation, traceparent, tracestate, said_at)
         select e.id, e.saga, e.type, convert_from(e.body, 'UTF8'), e.causation, e.traceparent, e.tracestate, $8
@@ -45,8 +46,8 @@ crate::statements! {
         select * from unnest($17::uuid[], $18::text[], $19::timestamptz[])
         on conflict (saga, name) do update set at = excluded.at
     ), dropped as (
-        delete from chassis.deadlines as d using unnest($20::uuid[], $21::text[]) as gone (saga, name)
-        where d.saga = gone.saga and d.name = gone.name
+        delete from chassis.deadlines where saga = any($20::uuid[])
+            and (saga, name) in (select gone.saga, gone.name from unnest($20::uuid[], $21::text[]) as gone (saga, name))
     ), quiet as (
         update chassis.claims as c set because = q.because
         from unnest($22::uuid[], $23::text[]) as q (id, because) where c.id = q.id
