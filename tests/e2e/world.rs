@@ -52,7 +52,9 @@ impl World {
 }
 
 /// Alarms that some test asks for.
-const PLANNED: [&str; 2] = [
+const PLANNED: [&str; 3] = [
+    // `crash`: the client meets a broker that was killed.
+    "async_nats::connector",
     // `partners::a_compensation_is_never_given_up`
     "the gateway will not let go of a hold",
     // `crash`: an answer meets a database that was killed, and is asked for again.

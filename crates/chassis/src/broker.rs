@@ -175,13 +175,16 @@ impl Broker {
         Event::ALL.iter().copied().filter(heard)
     }
 
-    /// Makes it, or brings it up to date.
+    /// Makes it, or brings it up to date. Who says nothing has none.
     async fn own_stream(&self) -> Result<(), BrokerError> {
-        let name = stream_of(self.declaration.service);
+        let (name, subjects) = (stream_of(self.declaration.service), subjects(self.declaration.service));
+        if subjects.is_empty() {
+            return Ok(());
+        }
         let config = stream::Config {
             name: name.clone(),
             description: Some(format!("What {} says.", self.declaration.service)),
-            subjects: subjects(self.declaration.service),
+            subjects,
             retention: RetentionPolicy::Limits,
             // Full is full: the outbox keeps what does not fit, and commands are turned away.
             discard: DiscardPolicy::New,
