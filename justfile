@@ -58,14 +58,18 @@ bench *flags:
 fmt:
     cargo fmt --all
 
-# Denies what rustfmt, clippy, rustdoc and cargo-deny warn of.
+# Denies what rustfmt, clippy and rustdoc warn of.
 [group('code')]
 lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- --deny warnings
     RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --document-private-items --locked
+
+# Denies dependencies with another licence, another source, or a second TLS provider.
+[group('code')]
+deny:
     cargo deny --locked check --hide-inclusion-graph bans licenses sources
 
 # Runs what CI runs.
 [group('code')]
-ci: lint test
+ci: lint deny test

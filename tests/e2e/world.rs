@@ -80,16 +80,19 @@ async fn logs(stack: &Stack) -> anyhow::Result<()> {
 /// The stack of the tests that share one.
 #[derive(Default)]
 pub(crate) struct Shared {
-    world: OnceLock<Result<(Runtime, std::sync::Mutex<Option<Arc<World>>>), String>>,
+    begun: OnceLock<Result<Begun, String>>,
 }
+
+/// What runs it, and the stack until it is closed.
+type Begun = (Runtime, std::sync::Mutex<Option<Arc<World>>>);
 
 impl Shared {
     pub(crate) fn started(&self) -> bool {
-        self.world.get().is_some()
+        self.begun.get().is_some()
     }
 
     fn run<F: Future<Output = anyhow::Result<()>>>(&self, test: impl FnOnce(Arc<World>) -> F) -> anyhow::Result<()> {
-        let begun = self.world.get_or_init(|| {
+        let begun = self.begun.get_or_init(|| {
             let runtime = runtime().map_err(|error| format!("{error:#}"))?;
             let world = runtime.block_on(World::start(Options::default())).map_err(|error| format!("{error:#}"))?;
             Ok((runtime, std::sync::Mutex::new(Some(world))))
@@ -100,7 +103,7 @@ impl Shared {
     }
 
     pub(crate) fn close(&self) -> anyhow::Result<()> {
-        let Some(Ok((runtime, world))) = self.world.get() else { anyhow::bail!("the stack never ran") };
+        let Some(Ok((runtime, world))) = self.begun.get() else { anyhow::bail!("the stack never ran") };
         let world = world.lock().ok().and_then(|mut world| world.take()).context("the stack is closed")?;
         runtime.block_on(world.close())
     }

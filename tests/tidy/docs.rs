@@ -67,7 +67,7 @@ fn every_recipe_has_a_sentence_and_few_lines() {
     let text = read("justfile");
     let lines: Vec<&str> = text.lines().collect();
     for (at, line) in lines.iter().enumerate() {
-        let is_recipe = !line.starts_with([' ', '#', '\t', '[', 's', 'e']) && line.contains(':') && !line.contains(":=");
+        let is_recipe = !line.starts_with([' ', '#', '\t', '[', '_']) && line.contains(':') && !line.contains(":=");
         if is_recipe {
             let documented = (0..at).rev().take_while(|n| lines[*n].starts_with(['#', '['])).any(|n| lines[n].starts_with('#'));
             assert!(documented, "justfile: say in a sentence what `{line}` does");

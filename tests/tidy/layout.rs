@@ -65,8 +65,10 @@ fn a_service_starts_in_one_line() {
 fn no_file_outgrows_a_reader() {
     for (path, text) in files("crates", ".rs").into_iter().chain(files("tests", ".rs")) {
         let lines = text.lines().count();
+        // A list of cases may be longer than a train of thought.
+        let most = if path.to_string_lossy().contains("tests") { 600 } else { 450 };
         assert!(
-            lines <= 450,
+            lines <= most,
             "{} has {lines} lines: understand it again, and split it where a second reason to change begins",
             path.display()
         );

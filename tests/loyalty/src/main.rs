@@ -13,7 +13,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 impl Service for Loyalty {
     const DOES: &'static str = "Gives points for what is ordered.";
-    const DEFAULTS: &'static [(&'static str, &'static str)] = &[("HTTP_ADDR", "127.0.0.1:8085"), ("ADMIN_ADDR", "127.0.0.1:9085")];
+    const DEFAULTS: &'static [(&'static str, &'static str)] =
+        &[("HTTP_ADDR", "127.0.0.1:8085"), ("ADMIN_ADDR", "127.0.0.1:9085")];
     const PROBLEMS: &'static [ProblemPage] = &[];
     const STATEMENTS: Statements = store::STATEMENTS;
 
