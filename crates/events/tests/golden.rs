@@ -12,7 +12,8 @@ fn golden() -> PathBuf {
 
 fn read(ty: &str) -> Value {
     let path = golden().join(format!("{ty}.json"));
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}: every event has a golden file", path.display()));
+    let text =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}: every event has a golden file", path.display()));
     serde_json::from_str(&text).expect("a golden file is JSON")
 }
 
@@ -47,7 +48,9 @@ fn a_tolerant_reader_ignores_what_it_does_not_know() {
 
 #[test]
 fn what_cannot_be_read_says_which_of_the_two_failures_it_is() {
-    assert!(matches!(Event::decode("payment.authorized.v9", b"{}"), Err(DecodeError::UnknownType(ty)) if ty == "payment.authorized.v9"));
+    assert!(
+        matches!(Event::decode("payment.authorized.v9", b"{}"), Err(DecodeError::UnknownType(ty)) if ty == "payment.authorized.v9")
+    );
     for bytes in [&b""[..], b"{", b"{}", b"null", b"[]", &[0xff, 0xfe], br#"{"order_id":"not an id"}"#] {
         assert!(matches!(Event::decode("payment.declined.v1", bytes), Err(DecodeError::Data { .. })), "{bytes:?}");
     }
