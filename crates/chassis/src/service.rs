@@ -23,7 +23,7 @@ pub trait Service: Participant {
     const DEFAULTS: &'static [(&'static str, &'static str)];
     /// The problems that only its API knows, with the pages that explain them.
     const PROBLEMS: &'static [ProblemPage];
-    /// The statements of its `store.rs`, for the test that prepares each one: see [`statements!`](crate::statements).
+    /// The statements of its `store.rs`, for the test that prepares each one: see [`statements!`](macro@crate::statements).
     const STATEMENTS: crate::Statements;
 
     /// The variables that it reads beside the chassis' own; `chassis::config::NoArgs` for none.

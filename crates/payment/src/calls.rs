@@ -26,7 +26,7 @@ use crate::{
 #[derive(clap::Args, Clone, Debug)]
 #[group(skip)]
 pub struct Settings {
-    /// The card gateway, such as https://api.stripe.com.
+    /// The card gateway, such as `https://api.stripe.com`.
     #[arg(long, env = "GATEWAY_URL", default_value = "http://127.0.0.1:8100")]
     pub gateway_url: Url,
     /// The gateway's secret key.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{Decision, Declaration, Records, Row};
 
-/// One service of the choreography, as a pure function. Written by [`reactions!`](crate::reactions).
+/// One service of the choreography, as a pure function. Written by [`reactions!`](macro@crate::reactions).
 pub trait Participant: Sized + Clone + Copy + Debug + Eq + Hash + Send + Sync + 'static {
     /// The table of its reactions, as data.
     const DECLARATION: Declaration;

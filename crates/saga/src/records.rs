@@ -6,7 +6,7 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-/// A participant's tables, in the order in which they are locked. Written by [`records!`](crate::records).
+/// A participant's tables, in the order in which they are locked. Written by [`records!`](macro@crate::records).
 pub trait Records: Default + Clone + Debug + Eq + Hash + Send + Sync + 'static {
     /// Fills what is wanted from a store in memory, table by table; rows of an earlier table may want rows of a later one.
     fn load(&mut self, from: &Self);

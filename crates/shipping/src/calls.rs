@@ -26,7 +26,7 @@ use crate::{
 #[derive(clap::Args, Clone, Debug)]
 #[group(skip)]
 pub struct Settings {
-    /// The carrier, such as http://carrier:8101.
+    /// The carrier, such as `http://carrier:8101`.
     #[arg(long, env = "CARRIER_URL", default_value = "http://127.0.0.1:8101")]
     pub carrier_url: Url,
     /// The carrier's secret key.
