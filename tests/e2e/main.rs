@@ -3,6 +3,7 @@
 
 mod backward;
 mod cancel;
+mod composed;
 mod contention;
 mod crash;
 mod edge;
@@ -10,6 +11,7 @@ mod expiry;
 mod fifth;
 mod forward;
 mod partners;
+mod schema;
 mod throng;
 mod world;
 
@@ -28,7 +30,9 @@ fn main() -> ExitCode {
         partners::trials(&shared),
         edge::trials(&shared),
         fifth::trials(&shared),
+        schema::trials(&shared),
         throng::trials(&shared),
+        composed::trials(),
         expiry::trials(),
         crash::trials(),
     ];

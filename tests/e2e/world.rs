@@ -154,6 +154,6 @@ pub(crate) fn told(outcome: anyhow::Result<()>) -> Result<(), Failed> {
     outcome.map_err(|error| Failed::from(format!("{error:#}")))
 }
 
-fn runtime() -> anyhow::Result<Runtime> {
+pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     Ok(Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }

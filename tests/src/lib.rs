@@ -1,6 +1,6 @@
 //! What the end-to-end tests say things with: a customer who speaks HTTP in verbs, faults that partners are told to
-//! make, and waiting for a condition instead of sleeping. No product code: the binaries run beside the tests, and HTTP
-//! is the only way in.
+//! make, and waiting for a condition instead of sleeping. The binaries run beside the tests, and HTTP is the only way in;
+//! of the product's code only the list of SQL statements is used, to prepare each one.
 
 mod customer;
 mod eventually;

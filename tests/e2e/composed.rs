@@ -1,0 +1,30 @@
+//! The stack that `just up` leaves running, in the composed images where an engine answers: one order forwards, one back.
+
+use ensemble::{Profile, Service, Talk, audit, stack::Name, stack::standing::Standing};
+use libtest_mimic::Trial;
+use tests::{Basket, Customer};
+
+use crate::world::{runtime, told};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let test = || told(runtime().and_then(|runtime| runtime.block_on(up_and_down())));
+    vec![Trial::test("composed::what_just_up_starts_carries_orders_forwards_and_back", test)]
+}
+
+async fn up_and_down() -> anyhow::Result<()> {
+    let talk = Talk::silent();
+    let standing = Standing::up(&Name::new("e2e", 3000)?, Profile::Dev, &talk).await?;
+    let carried = carried(&standing).await;
+    let down = standing.down(true, &talk).await;
+    carried.and(down)
+}
+
+async fn carried(standing: &Standing) -> anyhow::Result<()> {
+    let at = standing.addresses();
+    let customer = Customer::at(at.url(Service::Order), at.url(Service::Inventory), at.url(Service::Shipping));
+    let (_, screen) = customer.orders(&Basket::of("TEA-001", 2)).await?;
+    screen.must_be("confirmed", "")?;
+    let (_, screen) = customer.orders(&Basket::of("TEA-001", 2).to_country("AQ")).await?;
+    screen.must_be("rejected", "shipment_refused")?;
+    audit::at_rest(at).await?.must_be_clean()
+}
