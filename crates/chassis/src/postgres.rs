@@ -52,8 +52,9 @@ impl Pools {
     /// Connects when somebody needs it, not before.
     pub(crate) fn new(service: &str, settings: &Settings) -> anyhow::Result<Self> {
         let options = options(service, &settings.database_url).context("DATABASE_URL is wrong")?;
-        // Statements of the doors find their rows by key. A plan that was made while a table was empty must not scan it for ever.
-        let by_key = options.clone().options([("enable_seqscan", "off")]);
+        // Statements of the doors find their rows by key, however many there are: planned once, and never as a scan, also not
+        // while a table is empty. Planned anew for each batch, the planning would cost as much as the rest.
+        let by_key = options.clone().options([("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan")]);
         // Only committers begin transactions, and only their connections can come back inside one.
         let door = || pool(DOOR_MAX).after_release(|conn, _| Box::pin(is_idle(conn))).connect_lazy_with(by_key.clone());
         Ok(Self {
