@@ -17,7 +17,8 @@ const ABOUT: About = About { service: "toy", does: "Nothing, for tests.", versio
 
 #[tokio::test]
 async fn serves_counts_drains_and_ends() {
-    let config = config::parse::<NoSettings>(&ABOUT, ["toy".into()], |_| None).unwrap();
+    let no_database = |name: &str| (name == "DATABASE_URL").then(|| "postgres://toy@127.0.0.1/toy".into());
+    let config = config::parse::<NoSettings>(&ABOUT, ["toy".into()], no_database).unwrap();
     let telemetry = telemetry::start(ABOUT.service, &config.telemetry).unwrap();
     let shutdown = Shutdown::default();
     let health = Health::new(shutdown.draining());

@@ -23,8 +23,10 @@ async fn spans_reach_the_collector_and_children_their_parent() {
     let collector = Router::new().route("/v1/traces", post(collect)).with_state(received.clone());
     tokio::spawn(async move { axum::serve(listener, collector).await });
 
-    let config = config::parse::<NoSettings>(&ABOUT, ["toy".into()], |name| {
-        (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| endpoint.clone().into())
+    let config = config::parse::<NoSettings>(&ABOUT, ["toy".into()], |name| match name {
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.clone().into()),
+        "DATABASE_URL" => Some("postgres://toy@127.0.0.1/toy".into()),
+        _ => None,
     });
     let telemetry = telemetry::start(ABOUT.service, &config.unwrap().telemetry).unwrap();
     let row = tracing::info_span!("a-request").in_scope(telemetry::current);
