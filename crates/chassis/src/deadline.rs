@@ -74,6 +74,7 @@ impl<S: Service> Clock<S> {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         loop {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 _ = self.lease.wait() => {}
             }
@@ -82,6 +83,7 @@ impl<S: Service> Clock<S> {
                 LOOK
             });
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = sleep(wait) => {}
             }

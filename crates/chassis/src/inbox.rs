@@ -44,6 +44,9 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_millis(500), most: Dura
 /// So often the broker is told that a message is still in hand: well within its ack wait.
 const KEPT_ALIVE: Duration = Duration::from_secs(10);
 
+/// For another replica, and only once this one has no request at the broker any more: else it comes back here.
+const GIVEN_BACK: AckKind = AckKind::Nak(Some(Duration::from_millis(500)));
+
 /// What is heard.
 #[derive(Args, Clone, Debug)]
 #[group(skip)]
@@ -135,7 +138,7 @@ impl<S: Service> Inbox<S> {
         let (last, error) = match end {
             Some(End::Done(_)) => (AckKind::Ack, None),
             Some(End::NotYet(why) | End::Dead(why)) => (AckKind::Ack, Some(why.code)),
-            None => (AckKind::Nak(None), Some("stopped")),
+            None => (GIVEN_BACK, Some("stopped")),
         };
         if let Some(error) = error {
             span.record("error.type", error);

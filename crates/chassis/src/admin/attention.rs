@@ -29,6 +29,7 @@ pub(crate) async fn run(pool: PgPool, metrics: Metrics, stop: CancellationToken)
             tracing::debug!(%error, "the gauges stay as they are");
         }
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = sleep(LOOK) => {}
         }

@@ -111,6 +111,7 @@ async fn run<S: Service>(room: Room<S>, mut fresh: Fresh<S>, stop: CancellationT
     let begin = |held, place| tasks.spawn(caller.clone().carry_out(held, place));
     loop {
         let place = tokio::select! {
+            biased;
             () = stop.cancelled() => break,
             Ok(place) = places.clone().acquire_owned() => place,
         };

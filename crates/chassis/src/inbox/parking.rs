@@ -40,6 +40,7 @@ pub(super) async fn run<S: Service>(inbox: Arc<Inbox<S>>, stop: CancellationToke
         };
         let wait = if found == BATCH { Duration::ZERO } else { LOOK };
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = sleep(wait) => {}
         }

@@ -1,17 +1,18 @@
 //! One durable consumer: a stream of messages that is rebuilt whenever anything about it is in doubt.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use async_nats::jetstream::{AckKind, consumer::PullConsumer};
+use async_nats::jetstream::consumer::{PullConsumer, pull};
 use events::EventInfo;
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{
     sync::Semaphore,
-    time::{Instant, MissedTickBehavior, interval, sleep, timeout},
+    task::unconstrained,
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{BACKOFF, Inbox};
+use super::{BACKOFF, GIVEN_BACK, Inbox};
 use crate::service::Service;
 
 /// The server ends a pull request that has brought nothing for so long; the client then makes another.
@@ -22,8 +23,7 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(10);
 /// Something waits, and nothing has come for so long: the stream has stalled.
 const STALLED: Duration = Duration::from_secs(30);
-/// How long what the client has pulled already is waited for, to give it back.
-const LEFT_OVER: Duration = Duration::from_millis(100);
+const ROUND_TRIPS_MAX: u32 = 16;
 
 /// Why pulling stopped.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +79,7 @@ impl<S: Service> Reader<S> {
     /// Waits while the service is paused; false once nothing more may be taken.
     async fn may_pull(&self) -> bool {
         tokio::select! {
+            biased;
             () = self.stop.cancelled() => false,
             () = self.inbox.until_paused_is(false) => true,
         }
@@ -97,14 +98,23 @@ impl<S: Service> Reader<S> {
             .map_err(|error| Broken::Messages(error.into()))?;
         let (mut look, mut quiet_since) = (interval(LOOK), Instant::now());
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut paused = pin!(self.inbox.until_paused_is(true));
         loop {
             let place = tokio::select! {
+                biased;
                 () = self.stop.cancelled() => break,
                 Ok(place) = self.places.clone().acquire_owned() => place,
             };
             tokio::select! {
+                biased;
                 () = self.stop.cancelled() => break,
-                () = self.inbox.until_paused_is(true) => break,
+                () = &mut paused => break,
+                _ = look.tick() => {
+                    let pending = self.look(&consumer).await?;
+                    if pending > 0 && quiet_since.elapsed() >= STALLED {
+                        return Err(Broken::Stalled { pending });
+                    }
+                }
                 message = messages.next() => {
                     quiet_since = Instant::now();
                     let message = message.ok_or(Broken::Ended)?.map_err(|error| Broken::Messages(error.into()))?;
@@ -114,21 +124,26 @@ impl<S: Service> Reader<S> {
                         drop(place);
                     });
                 }
-                _ = look.tick() => {
-                    let pending = self.look(&consumer).await?;
-                    if pending > 0 && quiet_since.elapsed() >= STALLED {
-                        return Err(Broken::Stalled { pending });
-                    }
-                }
             }
         }
-        // What was pulled and not begun would else wait for its ack deadline before another replica is given it.
-        while let Ok(Some(Ok(message))) = timeout(LEFT_OVER, messages.next()).await {
-            if message.ack_with(AckKind::Nak(None)).await.is_err() {
-                break;
-            }
-        }
+        self.give_back(&consumer, messages).await;
         Ok(())
+    }
+
+    /// What was pulled and not begun would else wait for its ack deadline before another replica is given it. Round trip by
+    /// round trip, until nothing was on its way; then the stream is dropped, and the server sends no more.
+    async fn give_back(&self, consumer: &PullConsumer, mut messages: pull::Stream) {
+        for _ in 0..ROUND_TRIPS_MAX {
+            let (arrived, mut given_back) = (self.look(consumer).await.is_ok(), 0);
+            while let Some(Some(Ok(message))) = unconstrained(messages.next()).now_or_never() {
+                // When it is lost, the message comes to another replica all the same, later.
+                let _ = message.ack_with(GIVEN_BACK).await;
+                given_back += 1;
+            }
+            if given_back == 0 || !arrived {
+                return;
+            }
+        }
     }
 
     /// How many messages the consumer has not been given yet.
