@@ -11,6 +11,7 @@ mod expiry;
 mod fifth;
 mod forward;
 mod partners;
+mod readme;
 mod schema;
 mod throng;
 mod world;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         partners::trials(&shared),
         edge::trials(&shared),
         fifth::trials(&shared),
+        readme::trials(&shared),
         schema::trials(&shared),
         throng::trials(&shared),
         composed::trials(),
