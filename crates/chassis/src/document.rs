@@ -39,3 +39,11 @@ where
     sqlx::query(sql).bind(ids).bind(documents).execute(conn).await?;
     Ok(())
 }
+
+/// A row as operators see it: for [`Service::state`](crate::Service::state).
+///
+/// # Errors
+/// When it is no document: a mistake of the program.
+pub fn shown(row: Option<impl Serialize>) -> sqlx::Result<Option<serde_json::Value>> {
+    row.map(serde_json::to_value).transpose().map_err(|error| sqlx::Error::Encode(error.into()))
+}

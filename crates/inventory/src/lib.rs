@@ -26,8 +26,9 @@ pub use reactions::{Call, Input, Inventory, step};
 /// The shell: what the chassis runs.
 #[cfg(feature = "shell")]
 mod shell {
-    use chassis::{House, Service, config::NoSettings, edge::ProblemPage};
-    use sqlx::{PgConnection, migrate::Migrator};
+    use chassis::{House, Service, config::NoSettings, document, edge::ProblemPage};
+    use events::SagaId;
+    use sqlx::{PgConnection, PgPool, migrate::Migrator};
     use utoipa_axum::router::OpenApiRouter;
 
     use crate::{Inventory, Shelves, api, store};
@@ -51,6 +52,10 @@ mod shell {
 
         async fn save(conn: &mut PgConnection, records: &Shelves) -> sqlx::Result<()> {
             store::save(conn, records).await
+        }
+
+        async fn state(pool: &PgPool, saga: SagaId) -> sqlx::Result<Option<serde_json::Value>> {
+            document::shown(store::read_reservation(pool, saga).await?)
         }
 
         fn routes(house: House<Self>) -> OpenApiRouter {

@@ -29,8 +29,9 @@ pub use screen::{
 /// The shell: what the chassis runs.
 #[cfg(feature = "shell")]
 mod shell {
-    use chassis::{House, Service, edge::ProblemPage};
-    use sqlx::{PgConnection, migrate::Migrator};
+    use chassis::{House, Service, document, edge::ProblemPage};
+    use events::SagaId;
+    use sqlx::{PgConnection, PgPool, migrate::Migrator};
     use utoipa_axum::router::OpenApiRouter;
 
     use crate::{Order, Orders, api, screen, store};
@@ -54,6 +55,10 @@ mod shell {
 
         async fn save(conn: &mut PgConnection, records: &Orders) -> sqlx::Result<()> {
             store::save(conn, records).await
+        }
+
+        async fn state(pool: &PgPool, saga: SagaId) -> sqlx::Result<Option<serde_json::Value>> {
+            document::shown(store::read(pool, saga).await?)
         }
 
         fn routes(house: House<Self>) -> OpenApiRouter {

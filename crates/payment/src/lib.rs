@@ -22,8 +22,9 @@ pub use reactions::{Call, Input, Payment, step};
 /// The shell: what the chassis runs.
 #[cfg(feature = "shell")]
 mod shell {
-    use chassis::{House, Service, calls::ClientError, edge::ProblemPage, service::Partner, telemetry::Metrics};
-    use sqlx::{PgConnection, migrate::Migrator};
+    use chassis::{House, Service, calls::ClientError, document, edge::ProblemPage, service::Partner, telemetry::Metrics};
+    use events::SagaId;
+    use sqlx::{PgConnection, PgPool, migrate::Migrator};
     use utoipa_axum::router::OpenApiRouter;
 
     use crate::{Holds, Payment, api, calls, store};
@@ -47,6 +48,10 @@ mod shell {
 
         async fn save(conn: &mut PgConnection, records: &Holds) -> sqlx::Result<()> {
             store::save(conn, records).await
+        }
+
+        async fn state(pool: &PgPool, saga: SagaId) -> sqlx::Result<Option<serde_json::Value>> {
+            document::shown(store::read(pool, saga).await?)
         }
 
         fn routes(house: House<Self>) -> OpenApiRouter {

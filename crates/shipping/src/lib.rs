@@ -23,8 +23,9 @@ pub use reactions::{Call, Input, Shipping, step};
 /// The shell: what the chassis runs.
 #[cfg(feature = "shell")]
 mod shell {
-    use chassis::{House, Service, calls::ClientError, edge::ProblemPage, service::Partner, telemetry::Metrics};
-    use sqlx::{PgConnection, migrate::Migrator};
+    use chassis::{House, Service, calls::ClientError, document, edge::ProblemPage, service::Partner, telemetry::Metrics};
+    use events::SagaId;
+    use sqlx::{PgConnection, PgPool, migrate::Migrator};
     use utoipa_axum::router::OpenApiRouter;
 
     use crate::{Shipments, Shipping, api, calls, store};
@@ -48,6 +49,10 @@ mod shell {
 
         async fn save(conn: &mut PgConnection, records: &Shipments) -> sqlx::Result<()> {
             store::save(conn, records).await
+        }
+
+        async fn state(pool: &PgPool, saga: SagaId) -> sqlx::Result<Option<serde_json::Value>> {
+            document::shown(store::read(pool, saga).await?)
         }
 
         fn routes(house: House<Self>) -> OpenApiRouter {
