@@ -52,7 +52,9 @@ impl World {
 }
 
 /// Alarms that some test asks for.
-const PLANNED: [&str; 3] = [
+const PLANNED: [&str; 4] = [
+    // `crash`, `expiry`: who was away is asked again.
+    "an order has asked again for a compensation",
     // `crash`: the client meets a broker that was killed.
     "async_nats::connector",
     // `partners::a_compensation_is_never_given_up`

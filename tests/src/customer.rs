@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use crate::eventually;
 
-const PATIENCE: Duration = Duration::from_secs(45);
+/// What a killed replica had in hand comes to another after the broker's ack wait and the lease of a call.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Somebody who orders.
 #[derive(Clone, Debug)]

@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 use crate::{Service, stack::Addresses};
 
-/// How long what is still under way may take to be finished.
-const QUIET_WITHIN: Duration = Duration::from_secs(30);
+/// How long what is still under way may take to be finished: what a killed replica had in hand comes back within that.
+const QUIET_WITHIN: Duration = Duration::from_secs(90);
 
 /// What was found.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Waits until nothing is under way any more, at most half a minute, then says what does not add up.
+/// Waits until nothing is under way any more, at most a minute and a half, then says what does not add up.
 ///
 /// # Errors
 /// When a database or a ledger cannot be read.

@@ -183,7 +183,11 @@ fn birth(pid: Pid) -> Option<String> {
         let (_, after) = stat.rsplit_once(')')?;
         let mut fields = after.split_whitespace();
         let state = fields.next()?;
-        (!matches!(state, "Z" | "X")).then(|| fields.nth(18).map(str::to_owned)).flatten()
+        // A process that was killed is a zombie as soon as its first thread has ended; its files and ports are its own until
+        // the last one has.
+        let threads = || std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).map_or(0, Iterator::count);
+        let gone = state == "X" || (state == "Z" && threads() <= 1);
+        (!gone).then(|| fields.nth(18).map(str::to_owned)).flatten()
     } else {
         let output = Command::new("ps").args(["-o", "lstart=,stat=", "-p", &pid.as_raw_nonzero().to_string()]).output().ok()?;
         let line = String::from_utf8(output.stdout).ok()?;
