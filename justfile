@@ -53,6 +53,11 @@ e2e *flags:
 bench *flags:
     cargo run --release --bin ensemble -- bench {{ flags }}
 
+# Draws the dance from the declarations: `--format svg`, `mermaid`, `dot` or `table`, `--output FILE`.
+[group('code')]
+graph *flags:
+    @cargo ensemble graph {{ flags }}
+
 # Formats the code.
 [group('code')]
 fmt:

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ensemble::stack::Name;
 use ensemble::stack::standing::Standing;
-use ensemble::{Part, Profile, Talk, audit, bench, demo, doctor, report};
+use ensemble::{Part, Profile, Talk, audit, bench, declared, demo, doctor, report};
 
 /// Starts, watches and shows a stack of Ensemble: four services, no conductor.
 #[derive(Parser)]
@@ -79,6 +79,11 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Draws the dance from the declarations: who says what, and who reacts.
+    Graph {
+        #[command(flatten)]
+        drawing: declared::Drawing,
+    },
 }
 
 /// How a verb ended, if nothing went wrong.
@@ -120,6 +125,7 @@ async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::Demo { json } => play(json, &talk).await,
         Verb::Audit { json } => check(json, &talk).await,
         Verb::Bench { settings, json } => measure(settings, json, &talk).await,
+        Verb::Graph { drawing } => declared::draw(&drawing).map(|()| Ended::Well),
     }
 }
 
