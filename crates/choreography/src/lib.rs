@@ -4,6 +4,7 @@
 //! const assertion: an orphan does not compile), and the six invariants that hold over all four services at rest. It
 //! promises nothing about how they run: it does no I/O, and knows the services by their declarations and their states.
 
+pub mod checks;
 pub mod graph;
 
 mod invariants;

@@ -14,7 +14,7 @@ fn is_fresh(path: &str, generated: &str) {
     let file = root().join(path);
     let held = fs::read_to_string(&file).unwrap_or_default();
     if held != generated && env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(&file, generated).unwrap();
+        fs::write(&file, generated).expect("the repository can be written");
     }
     assert!(held == generated, "{path} is stale: run the tests once with UPDATE_DOCS=1 and review what changed");
 }

@@ -15,12 +15,8 @@ pub struct EventInfo {
     pub of_order: bool,
     /// Its sentence.
     pub means: &'static str,
-    /// What the build says when nobody consumes it. A const panic can print one text only, so each event carries its own.
-    pub unheard: &'static str,
-    /// What the build says when somebody reacts to it and nobody says it.
-    pub unsaid: &'static str,
-    /// What the build says when a service says it that does not own it.
-    pub stolen: &'static str,
+    /// `PaymentAuthorized`: its type in code, for messages of the build.
+    pub type_name: &'static str,
 }
 
 /// The data of one event type.
@@ -138,9 +134,7 @@ macro_rules! events {
                 terminal: $terminal,
                 of_order: $of_order,
                 means: concat!($($doc),+).trim_ascii(),
-                unheard: concat!("nobody consumes ", $text, ".v", $version, ": let a service react to it (its reactions.rs), or write `terminal` beside it in crates/events/src/lib.rs"),
-                unsaid: concat!("somebody reacts to ", $text, ".v", $version, ", but no step of ", stringify!($owner), " says it: add it to a `says` line in crates/", stringify!($owner), "/src/reactions.rs"),
-                stolen: concat!($text, ".v", $version, " belongs to ", stringify!($owner), ": no other service may say it"),
+                type_name: stringify!($name),
             };
         }
     };

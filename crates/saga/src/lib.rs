@@ -8,11 +8,14 @@
 //! in transactions, the tests in tables ([`table`], [`mod@trials`]), the checker in every order there is.
 
 mod declaration;
+mod finding;
 mod outcome;
 mod parking;
 mod participant;
 mod reactions;
 mod records;
+mod ways;
+mod whole;
 
 pub mod batch;
 pub mod examples;
@@ -21,7 +24,8 @@ pub mod owed;
 pub mod table;
 pub mod trials;
 
-pub use declaration::{Declaration, Door, Kind, Row, StepDecl, closed, owned};
+pub use declaration::{Declaration, Door, Kind, Row, StepDecl};
+pub use finding::{Finding, Rule};
 pub use outcome::{
     Because, Decision, Effects, Fault, Outcome, Problem, Receipt, Reply, Wake, ask, confirmed, confirms_later, contradiction,
     not_yet, nothing, reply, say,
@@ -31,6 +35,7 @@ pub use participant::{
     Answered, Asks, Calls, Claim, Command, Context, Deadline, Forward, Inputs, Participant, Request, Says, Step, Undo, Undoable,
 };
 pub use records::{Records, Table};
+pub use whole::{closed, findings, sound};
 
 /// What the macros of this crate name.
 #[doc(hidden)]

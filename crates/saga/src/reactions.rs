@@ -109,7 +109,7 @@ macro_rules! reactions {
             }
         }
 
-        const _: () = $crate::owned(&<$participant as $crate::Participant>::DECLARATION);
+        const _: () = $crate::sound(&<$participant as $crate::Participant>::DECLARATION);
 
         impl $crate::Inputs for Input {
             fn row(&self) -> &'static $crate::Row {

@@ -100,12 +100,14 @@ fn call<P: Participant>(call: &P::Call) -> String {
 
 fn gaps<P: Participant>(examples: &Examples<P>) -> Vec<String> {
     let Declaration { service, steps, rows } = P::DECLARATION;
+    let add = format!("add one to crates/{service}/src/examples.rs");
+    let take = format!("let a verb do so, or take it off the line in crates/{service}/src/reactions.rs");
     let mut gaps = Vec::new();
     for row in rows.iter().filter(|row| !examples.inputs.iter().any(|(_, input)| input.row() == *row)) {
-        gaps.push(format!("{service}: no example input for `{}` ({})", row.input, row.step));
+        gaps.push(format!("{service}: no example input for `{}` ({}): {add}", row.input, row.step));
     }
     for name in examples.names.iter().filter(|name| examples.named(name).next().is_none()) {
-        gaps.push(format!("{service}: no example of the state `{name}`"));
+        gaps.push(format!("{service}: no example of the state `{name}`: {add}"));
     }
     for step in steps {
         let tried: Vec<_> = (examples.inputs.iter())
@@ -113,10 +115,10 @@ fn gaps<P: Participant>(examples: &Examples<P>) -> Vec<String> {
             .flat_map(|(_, input)| examples.states.iter().map(|before| attempt::<P>(before, input)))
             .collect();
         for info in step.says.iter().filter(|info| !tried.iter().any(|one| one.said().any(|event| event.info().ty == info.ty))) {
-            gaps.push(format!("{service}: `{}` declares {}, and no example says it", step.name, info.name));
+            gaps.push(format!("{service}: `{}` declares {}, and no example says it: {take}", step.name, info.name));
         }
         for asks in step.asks.iter().filter(|asks| !tried.iter().any(|one| one.asked().any(|call| call.name() == **asks))) {
-            gaps.push(format!("{service}: `{}` declares {asks}, and no example asks it", step.name));
+            gaps.push(format!("{service}: `{}` declares {asks}, and no example asks it: {take}", step.name));
         }
     }
     gaps

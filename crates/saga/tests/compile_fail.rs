@@ -7,5 +7,6 @@
 fn mistakes_do_not_compile() {
     let tests = trybuild::TestCases::new();
     tests.pass("tests/compile_fail/kept/sound.rs");
+    tests.pass("tests/compile_fail/kept/whole_sound.rs");
     tests.compile_fail("tests/compile_fail/*.rs");
 }
