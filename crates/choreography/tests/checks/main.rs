@@ -9,8 +9,13 @@ use choreography::checks::{cycles, leads, unanswered};
 
 const CASES: &str = "crates/saga/tests/compile_fail";
 
-/// A rule, and the broken choreographies that the compiler refuses: what each forgets, and its file.
-const COMPILED: [(&str, &str, &[(&str, &str)]); 8] = [
+/// A broken choreography: what it forgets, and its file.
+type Case = (&'static str, &'static str);
+/// A rule, when it is checked, and what breaks it.
+type Checked = (&'static str, &'static str, &'static [Case]);
+
+/// What the compiler refuses.
+const COMPILED: [Checked; 8] = [
     (
         "Every event has a reader, or is declared terminal; everything that is read is said",
         "Const assertion over all four declarations.",
