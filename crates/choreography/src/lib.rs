@@ -4,10 +4,12 @@
 //! const assertion: an orphan does not compile), and the six invariants that hold over all four services at rest. It
 //! promises nothing about how they run: it does no I/O, and knows the services by their declarations and their states.
 
+pub mod asyncapi;
 pub mod checks;
 pub mod graph;
 
 mod invariants;
+mod nats;
 mod snapshot;
 
 pub use invariants::{Invariant, Violation, violations};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use choreography::{SERVICES, graph};
+use choreography::{SERVICES, asyncapi, graph};
 use clap::{Args, ValueEnum};
 
 /// What a picture is written in.
@@ -42,6 +42,14 @@ pub fn draw(drawing: &Drawing) -> anyhow::Result<()> {
         Format::Table => graph::table(&SERVICES),
     };
     write(drawing.output.as_deref(), &text)
+}
+
+/// Describes every event, who sends and who receives it, as an AsyncAPI document in JSON.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn describe(output: Option<&Path>) -> anyhow::Result<()> {
+    write(output, &format!("{:#}\n", asyncapi::document(&SERVICES)))
 }
 
 /// To the file, where there is one, else to stdout.

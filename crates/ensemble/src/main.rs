@@ -1,7 +1,7 @@
 //! `ensemble <verb>`: results on stdout, talk on stderr. It ends with 0 when all is well, 1 when it found
 //! something, 2 when it was called wrongly, 3 when what it asked does not answer.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -84,6 +84,12 @@ enum Verb {
         #[command(flatten)]
         drawing: declared::Drawing,
     },
+    /// Describes every event, who sends and who receives it, as an AsyncAPI 3.0 document in JSON.
+    Asyncapi {
+        /// Writes it to this file, and not to stdout.
+        #[arg(short, long)]
+        output: Option<PathBuf>,
+    },
 }
 
 /// How a verb ended, if nothing went wrong.
@@ -126,6 +132,7 @@ async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::Audit { json } => check(json, &talk).await,
         Verb::Bench { settings, json } => measure(settings, json, &talk).await,
         Verb::Graph { drawing } => declared::draw(&drawing).map(|()| Ended::Well),
+        Verb::Asyncapi { output } => declared::describe(output.as_deref()).map(|()| Ended::Well),
     }
 }
 

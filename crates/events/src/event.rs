@@ -19,6 +19,18 @@ pub struct EventInfo {
     pub type_name: &'static str,
 }
 
+/// How an event looks on the wire.
+#[cfg(feature = "schema")]
+#[derive(Debug)]
+pub struct Described {
+    /// What is known of the type.
+    pub info: &'static EventInfo,
+    /// Its data.
+    pub schema: schemars::Schema,
+    /// Data of this type as it was once written: its golden file.
+    pub example: &'static str,
+}
+
 /// The data of one event type.
 pub trait EventData: serde::Serialize + serde::de::DeserializeOwned + Into<crate::Event> + Clone {
     /// What is known of the type.
@@ -65,6 +77,16 @@ macro_rules! events {
             /// Every type there is, in the order in which they are declared.
             pub const ALL: &'static [&'static EventInfo] = &[ $($( <$name as EventData>::INFO, )+)+ ];
 
+            /// The schema of every type there is, in the same order, as a reference into what the generator defines.
+            #[cfg(feature = "schema")]
+            pub fn described(generator: &mut schemars::SchemaGenerator) -> Vec<Described> {
+                vec![ $($( Described {
+                    info: <$name as EventData>::INFO,
+                    schema: generator.subschema_for::<$name>(),
+                    example: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/golden/", $text, ".v", $version, ".json")),
+                }, )+)+ ]
+            }
+
             /// What is known of its type.
             pub fn info(&self) -> &'static EventInfo {
                 match self { $($( Self::$name(_) => <$name as EventData>::INFO, )+)+ }
@@ -102,6 +124,7 @@ macro_rules! events {
     (@data [alone] [$($doc:literal)+] $owner:ident $name:ident $text:literal $version:literal [$($by:ident)+] { $( $(#[$fdoc:meta])* $field:ident : $type:ty ),* }) => {
         $(#[doc = $doc])+
         #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub struct $name { $( $(#[$fdoc])* pub $field: $type, )* }
         events!(@info $name [$($doc)+] $owner $text $version false false {
             fn saga(&self) -> Option<OrderId> { None }
@@ -111,6 +134,7 @@ macro_rules! events {
     (@data [$($mark:ident)?] [$($doc:literal)+] $owner:ident $name:ident $text:literal $version:literal [] { $( $(#[$fdoc:meta])* $field:ident : $type:ty ),* }) => {
         $(#[doc = $doc])+
         #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         pub struct $name {
             /// The order that it is about.
             pub order_id: OrderId,

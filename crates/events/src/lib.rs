@@ -14,6 +14,8 @@ mod timestamp;
 mod trace;
 
 pub use envelope::{Envelope, MalformedEnvelope, subject};
+#[cfg(feature = "schema")]
+pub use event::Described;
 pub use event::{DecodeError, EventData, EventInfo};
 pub use ids::{CallId, EventId, OrderId, SagaId, derived, named};
 pub use money::{Currency, Money, MoneyError};

@@ -6,10 +6,12 @@ pub use iso_currency::Currency;
 
 /// An amount of money in minor units (cents) of one currency: `{"amount": 1250, "currency": "EUR"}`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Money {
     /// Minor units: 1250 is 12.50 EUR.
     pub amount: i64,
     /// ISO 4217.
+    #[cfg_attr(feature = "schema", schemars(with = "String", regex(pattern = "^[A-Z]{3}$")))]
     pub currency: Currency,
 }
 

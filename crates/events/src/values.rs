@@ -8,6 +8,7 @@ macro_rules! text {
     ($(#[$doc:meta])* $name:ident $(, $secret:ident)?) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[serde(transparent)]
         pub struct $name(pub String);
 
@@ -62,6 +63,7 @@ text! {
 
 /// Where the goods go. Never shown in a log.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Address {
     /// Of the person.
     pub name: String,
@@ -83,6 +85,7 @@ impl std::fmt::Debug for Address {
 
 /// One line of an order.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Line {
     /// What.
     pub sku: Sku,
@@ -94,6 +97,7 @@ pub struct Line {
 
 /// A line that could not be had.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Missing {
     /// What.
     pub sku: Sku,
@@ -105,6 +109,7 @@ pub struct Missing {
 
 /// Why an order ended otherwise than the customer hoped. The first one that is recorded names the end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// Not every line could be set aside.
