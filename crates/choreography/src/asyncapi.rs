@@ -32,10 +32,10 @@ pub fn document(services: &[Declaration]) -> Value {
                 "description": "One JetStream stream for each service that says something; whoever hears an event has a durable pull consumer of it.",
             }
         },
-        "channels": described.iter().map(|event| (event.info.name.to_owned(), channel(event.info))).collect::<Map<_, _>>(),
+        "channels": described.iter().map(|event| (key(event.info), channel(event.info))).collect::<Map<_, _>>(),
         "operations": operations(services),
         "components": {
-            "messages": described.iter().map(|event| (event.info.ty.to_owned(), message(event))).collect::<Map<_, _>>(),
+            "messages": described.iter().map(|event| (event.info.type_name.to_owned(), message(event))).collect::<Map<_, _>>(),
             "schemas": schemas,
         },
     })
@@ -60,13 +60,18 @@ fn described() -> (Vec<Described>, Map<String, Value>) {
     (described, generator.take_definitions(true))
 }
 
+/// What it goes by in the document: some tools take letters, digits and underscores alone.
+fn key(event: &EventInfo) -> String {
+    event.name.replace('.', "_")
+}
+
 fn channel(event: &EventInfo) -> Value {
     json!({
         "address": subject(event.name),
         "title": event.name,
         "description": event.means,
         "servers": [{"$ref": "#/servers/nats"}],
-        "messages": {event.ty: {"$ref": format!("#/components/messages/{}", event.ty)}},
+        "messages": {event.type_name: {"$ref": format!("#/components/messages/{}", event.type_name)}},
         "x-jetstream-stream": stream(event.owner),
     })
 }
@@ -78,14 +83,14 @@ fn operations(services: &[Declaration]) -> Map<String, Value> {
             let steps = service.steps.iter().filter(|step| step.says.iter().any(|said| said.ty == event.ty));
             let steps: Vec<_> = steps.map(|step| (step.name, step.does)).collect();
             let operation = operation(service.service, "send", event, &steps);
-            operations.insert(format!("{}.says.{}", service.service, event.name), operation);
+            operations.insert(format!("{}_says_{}", service.service, key(event)), operation);
         }
         for event in Event::ALL.iter().filter(|event| service.hears().any(|heard| heard == event.ty)) {
             let rows = service.rows.iter().filter(|row| row.input == event.ty);
             let steps: Vec<_> = rows.filter_map(|row| service.step(row.step)).map(|step| (step.name, step.does)).collect();
             let mut operation = operation(service.service, "receive", event, &steps);
             operation["bindings"] = json!({"nats": {"queue": consumer(service.service, event), "bindingVersion": "0.1.0"}});
-            operations.insert(format!("{}.hears.{}", service.service, event.name), operation);
+            operations.insert(format!("{}_hears_{}", service.service, key(event)), operation);
         }
     }
     operations
@@ -97,10 +102,10 @@ fn operation(service: &str, action: &str, event: &EventInfo, steps: &[(&str, &st
     let sentences: Vec<String> = steps.iter().map(|(name, does)| format!("{name}: {does}")).collect();
     json!({
         "action": action,
-        "channel": {"$ref": format!("#/channels/{}", event.name)},
+        "channel": {"$ref": format!("#/channels/{}", key(event))},
         "title": format!("{service} {}", names.join(", ")),
         "description": sentences.join("\n\n"),
-        "messages": [{"$ref": format!("#/channels/{}/messages/{}", event.name, event.ty)}],
+        "messages": [{"$ref": format!("#/channels/{}/messages/{}", key(event), event.type_name)}],
         "tags": [{"name": service}],
     })
 }
