@@ -87,6 +87,8 @@ impl Broker {
             settings.nats_url.expose_secret().split(',').map(|url| url.trim().parse()).collect();
         let client = ConnectOptions::new()
             .name(declaration.service)
+            // Answers come where nobody else may listen: `ensemble permissions`.
+            .custom_inbox_prefix(format!("_INBOX.{}", declaration.service))
             .retry_on_initial_connect()
             .max_reconnects(None)
             .ping_interval(PING)

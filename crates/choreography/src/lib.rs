@@ -1,15 +1,16 @@
 //! The four declarations together: what no single service can see.
 //!
-//! This crate owns the rules about the whole. Here stands that every event has a reader and every word a speaker (a
-//! const assertion: an orphan does not compile), and the six invariants that hold over all four services at rest. It
-//! promises nothing about how they run: it does no I/O, and knows the services by their declarations and their states.
+//! This crate owns the rules about the whole. Here stands that the four fit together (a const assertion: an event without
+//! a reader, or a failure that reaches no undo, does not compile), the six invariants that hold over all four services at
+//! rest, and what is made from the declarations: picture, AsyncAPI document, the broker's permissions. It promises nothing
+//! about how they run: it does no I/O, and knows the services by their declarations and their states.
 
 pub mod asyncapi;
 pub mod checks;
 pub mod graph;
 
 mod invariants;
-mod nats;
+pub mod nats;
 mod snapshot;
 
 pub use invariants::{Invariant, Violation, violations};

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use choreography::{SERVICES, asyncapi, graph};
+use choreography::{SERVICES, asyncapi, graph, nats};
 use clap::{Args, ValueEnum};
+
+use crate::stack::edges::edges;
 
 /// What a picture is written in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -50,6 +52,27 @@ pub fn draw(drawing: &Drawing) -> anyhow::Result<()> {
 /// When the file cannot be written.
 pub fn describe(output: Option<&Path>) -> anyhow::Result<()> {
     write(output, &format!("{:#}\n", asyncapi::document(&SERVICES)))
+}
+
+/// What each service may do at the broker, as a block of nats-server's configuration.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn permit(output: Option<&Path>) -> anyhow::Result<()> {
+    write(output, &nats::authorization(&SERVICES))
+}
+
+/// Who opens a connection to whom, as a table in Markdown or as JSON.
+///
+/// # Errors
+/// None that can happen: plain values.
+pub fn connections(json: bool) -> anyhow::Result<()> {
+    let edges = edges()?;
+    if json {
+        return write(None, &format!("{}\n", serde_json::to_string_pretty(&edges)?));
+    }
+    let lines = edges.iter().map(|edge| format!("| {} | {} | {} | {} |\n", edge.from, edge.to, edge.port, edge.purpose));
+    write(None, &format!("| from | to | port | for |\n|---|---|---|---|\n{}", lines.collect::<String>()))
 }
 
 /// To the file, where there is one, else to stdout.

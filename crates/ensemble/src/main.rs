@@ -84,6 +84,18 @@ enum Verb {
         #[command(flatten)]
         drawing: declared::Drawing,
     },
+    /// Says what each service may do at the broker, as a block for nats-server's configuration.
+    Permissions {
+        /// Writes it to this file, and not to stdout.
+        #[arg(short, long)]
+        output: Option<PathBuf>,
+    },
+    /// Says who opens a connection to whom: what a firewall must let through.
+    Edges {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Describes every event, who sends and who receives it, as an AsyncAPI 3.0 document in JSON.
     Asyncapi {
         /// Writes it to this file, and not to stdout.
@@ -132,6 +144,8 @@ async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::Audit { json } => check(json, &talk).await,
         Verb::Bench { settings, json } => measure(settings, json, &talk).await,
         Verb::Graph { drawing } => declared::draw(&drawing).map(|()| Ended::Well),
+        Verb::Permissions { output } => declared::permit(output.as_deref()).map(|()| Ended::Well),
+        Verb::Edges { json } => declared::connections(json).map(|()| Ended::Well),
         Verb::Asyncapi { output } => declared::describe(output.as_deref()).map(|()| Ended::Well),
     }
 }

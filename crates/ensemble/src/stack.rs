@@ -10,6 +10,7 @@ mod options;
 mod ports;
 mod secrets;
 
+pub mod edges;
 pub mod standing;
 
 mod compose;
@@ -18,6 +19,8 @@ mod environment;
 mod housing;
 pub(crate) mod images;
 mod native;
+#[cfg(test)]
+mod permissions_tests;
 mod process;
 mod reaper;
 pub(crate) mod servers;

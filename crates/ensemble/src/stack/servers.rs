@@ -39,12 +39,24 @@ impl Servers {
             Some(found) => found,
             None => install_postgres(talk).await?,
         };
-        let nats = match find_nats().await {
-            Some(found) => found,
-            None => install_nats(talk).await?,
-        };
+        let nats = nats(talk).await?;
         Ok(Self { postgres, nats })
     }
+}
+
+/// NATS, installed where it is missing. Whoever asks is alone.
+async fn nats(talk: &Talk) -> anyhow::Result<PathBuf> {
+    match find_nats().await {
+        Some(found) => Ok(found),
+        None => install_nats(talk).await,
+    }
+}
+
+/// NATS alone, installed where it is missing.
+#[cfg(test)]
+pub(crate) async fn ensure_nats(talk: &Talk) -> anyhow::Result<PathBuf> {
+    let _alone = workspace::alone("servers").await?;
+    nats(talk).await
 }
 
 /// What to do by hand about PostgreSQL.
