@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fs};
 
 use choreography::{SERVICES, asyncapi};
 use jsonschema::Validator;
+use roas_asyncapi::{v3_0::Document, validation::Validate as _};
 use serde_json::{Value, json};
 
 fn golden(ty: &str) -> Value {
@@ -91,6 +92,30 @@ fn every_reference_leads_somewhere() {
     for reference in references {
         let pointer = reference.strip_prefix('#').unwrap_or_else(|| panic!("{reference} leaves the document"));
         assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+    }
+}
+
+/// By an implementation of the specification that is not ours: fields, names, references, schemas. Each breakage is found too.
+#[test]
+fn it_is_a_document_of_version_3_0() {
+    let faults = |document: Value| match serde_json::from_value::<Document>(document) {
+        Ok(document) => document.validate(Default::default()).err().map(|error| error.to_string()),
+        Err(error) => Some(error.to_string()),
+    };
+    let sound = asyncapi::document(&SERVICES);
+    assert_eq!(faults(sound.clone()), None);
+    let breakages: [(&str, Value); 6] = [
+        ("/asyncapi", json!("2.0.0")),
+        ("/operations/order_says_order_placed/action", json!("shout")),
+        ("/operations/order_says_order_placed/channel/$ref", json!("#/channels/nowhere")),
+        ("/operations/order_says_order_placed/messages/0/$ref", json!("#/channels/order_confirmed/messages/OrderConfirmed")),
+        ("/components/messages/OrderPlaced/correlationId/location", json!("somewhere")),
+        ("/components/schemas/Money/type", json!("money")),
+    ];
+    for (pointer, wrong) in breakages {
+        let mut broken = sound.clone();
+        *broken.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer} is not there")) = wrong;
+        assert!(faults(broken).is_some(), "{pointer} may be anything");
     }
 }
 
