@@ -11,6 +11,10 @@ pub enum Rule {
     Needed,
     /// Every event has a reader, or is `terminal`.
     Heard,
+    /// What a step forward says is heard by more than who writes it down.
+    Continued,
+    /// Every step is begun by an event, a command or a deadline.
+    Begun,
     /// Everything that is heard is said.
     Said,
     /// Every failure that can follow a step reaches its undo.

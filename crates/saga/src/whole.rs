@@ -59,14 +59,21 @@ const fn together(all: &[&'static EventInfo], services: &[Declaration]) -> Findi
     let mut step = 0;
     while step < ways.count {
         let place = ways.place(step);
+        begun(services, place, &mut findings);
         match place.step.kind {
             Kind::Undo => {
                 needed(&ways, step, &mut findings);
                 confirmed(&ways, step, begins, &mut findings);
                 ends(&ways, step, &mut findings);
             }
-            Kind::Pivot => goes_forward(&ways, step, &mut findings),
-            Kind::Compensatable | Kind::Retriable => can_be_undone(&ways, step, &mut findings),
+            Kind::Pivot => {
+                goes_forward(&ways, step, &mut findings);
+                goes_on(&ways, step, &mut findings);
+            }
+            Kind::Compensatable | Kind::Retriable => {
+                can_be_undone(&ways, step, &mut findings);
+                goes_on(&ways, step, &mut findings);
+            }
             Kind::Alone => {}
         }
         if let Some(undo) = place.step.undone_by {
@@ -153,6 +160,42 @@ const fn beginning(services: &[Declaration]) -> &'static str {
         service += 1;
     }
     "…"
+}
+
+/// Something begins every step: an answer alone does not, for somebody must have asked.
+const fn begun(services: &[Declaration], place: Place, findings: &mut Findings) {
+    let mut service = 0;
+    while service < services.len() {
+        let (rows, mut row) = (services[service].rows, 0);
+        while row < rows.len() {
+            let begins = !matches!(rows[row].door, Door::Answer) && same(rows[row].step, place.step.name);
+            if begins && same(services[service].service, place.service) {
+                return;
+            }
+            row += 1;
+        }
+        service += 1;
+    }
+    #[rustfmt::skip]
+    findings.add(Finding::new(Rule::Begun, [
+        "nothing begins `", place.step.name, "` of ", place.service, ": write `on SomeEvent => …;` below it in crates/", place.service, FILE, ", or remove it",
+    ]));
+}
+
+/// What the step says is heard by somebody who does something for the saga.
+const fn goes_on(ways: &Ways, step: usize, findings: &mut Findings) {
+    let (place, mut at) = (ways.place(step), 0);
+    while at < place.step.says.len() {
+        let event = place.step.says[at];
+        let readers = ways.readers(step, event);
+        if readers != 0 && event.of_order && !event.terminal && without_records(ways, readers) == 0 {
+            #[rustfmt::skip]
+            findings.add(Finding::new(Rule::Continued, [
+                "`", event.type_name, "`, which `", place.step.name, "` of ", place.service, " says, is heard only by who writes it down, so the saga stops there: write `on ", event.type_name, " => …;` below the step that goes on, in its reactions.rs",
+            ]));
+        }
+        at += 1;
+    }
 }
 
 /// Every failure that can follow the step reaches the undo that takes it back.

@@ -24,6 +24,8 @@ const COMPILED: [Checked; 8] = [
             ("A reaction to an event that nobody says", "event_that_nobody_says"),
             ("Two new events without a reader, and one that nobody says, at once", "whole_several_mistakes"),
             ("An event of another service", "event_of_another_service"),
+            ("An event that is only written down", "whole_saga_stops"),
+            ("A step that nothing begins", "whole_nothing_begins"),
         ],
     ),
     (

@@ -4,7 +4,7 @@ mod theatre;
 use saga::Declaration;
 use theatre::*;
 
-const DEAF: Declaration = Declaration { service: "hall", steps: &[HOLD, FREE], rows: &[on(ASKED, "Hold")] };
+const DEAF: Declaration = Declaration { service: "hall", steps: &[HOLD, FREE], rows: &[on(ASKED, "Hold"), on(MISSING, "Free")] };
 
 const _: () = saga::closed(ALL, &[DESK, DEAF, TILL]);
 

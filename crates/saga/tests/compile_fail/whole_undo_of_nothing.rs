@@ -5,8 +5,11 @@ use saga::{Declaration, Kind, StepDecl};
 use theatre::*;
 
 const SHUT: StepDecl = step("Shut", Kind::Undo, None, &[FREED]);
-const SHUTTING: Declaration =
-    Declaration { service: "hall", steps: &[HOLD, FREE, SHUT], rows: &[on(ASKED, "Hold"), on(REFUSED, "Free")] };
+const SHUTTING: Declaration = Declaration {
+    service: "hall",
+    steps: &[HOLD, FREE, SHUT],
+    rows: &[on(ASKED, "Hold"), on(REFUSED, "Free"), on(MISSING, "Shut")],
+};
 
 const _: () = saga::closed(ALL, &[DESK, SHUTTING, TILL]);
 
