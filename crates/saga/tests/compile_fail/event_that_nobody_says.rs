@@ -4,7 +4,7 @@ use saga::{Declaration, Door, Kind, Row, StepDecl, closed};
 
 const GIVE_BACK: StepDecl = StepDecl {
     name: "GiveBack",
-    kind: Kind::Undo,
+    kind: Kind::Retriable,
     undone_by: None,
     says: &[PaymentVoided::INFO],
     asks: &[],
