@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{BACKOFF, GIVEN_BACK, Inbox};
+use super::{BACKOFF, GIVEN_BACK, Inbox, durable};
 use crate::service::Service;
 
 /// The server ends a pull request that has brought nothing for so long; the client then makes another.
@@ -87,7 +87,8 @@ impl<S: Service> Reader<S> {
 
     /// Until `stop` or a pause, or until something is wrong.
     async fn pull(&self) -> Result<(), Broken> {
-        let consumer = self.inbox.broker.consumer(self.event).await.map_err(|error| Broken::Consumer(error.into()))?;
+        let consumer = durable::have(&self.inbox.broker, &self.inbox.pool, self.event).await;
+        let consumer = consumer.map_err(|error| Broken::Consumer(error.into()))?;
         let mut messages = consumer
             .stream()
             .max_messages_per_batch(self.inbox.settings.inbox_in_hand_max.into())

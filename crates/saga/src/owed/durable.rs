@@ -60,6 +60,21 @@ pub enum Doubt {
     Refilled,
 }
 
+impl Doubt {
+    /// In logs and metrics.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::OtherStream => "other_stream",
+            Self::OtherDurable => "other_durable",
+            Self::ServerRestarted => "server_restarted",
+            Self::StreamShorter => "stream_shorter",
+            Self::Ahead => "ahead",
+            Self::Refilled => "refilled",
+        }
+    }
+}
+
 /// What is in doubt about a durable; `there` is what its stream holds where the reader's position is.
 pub fn doubt(known: &Known, seen: &Seen, there: Option<&str>) -> Option<Doubt> {
     let Some(created) = seen.created else { return Some(Doubt::Gone) };

@@ -50,6 +50,19 @@ pub enum Doubt {
     Refilled,
 }
 
+impl Doubt {
+    /// In logs and metrics.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Remade => "remade",
+            Self::Shorter => "shorter",
+            Self::Purged => "purged",
+            Self::Holes => "holes",
+            Self::Refilled => "refilled",
+        }
+    }
+}
+
 /// What is in doubt about a stream that was `before` and is `now`, which holds `there` where it ended before. What was stored
 /// before `expired` may have gone by its age. Who changes nothing but the end is not in doubt.
 pub fn doubt(before: &Footing, now: &Footing, there: Option<&str>, expired: Timestamp) -> Option<Doubt> {
