@@ -10,7 +10,7 @@ use std::{
 
 use async_nats::jetstream::consumer::PullConsumer;
 use events::EventInfo;
-use saga::owed::durable::{Known, Position, Seen, doubt, worth_keeping};
+use saga::owed::durable::{Doubt, Known, Position, Seen, doubt, worth_keeping};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -114,14 +114,27 @@ impl<S: Service> Inbox<S> {
             server: server.to_owned(),
         };
         if let Some(why) = doubt(&Known { position: highest.clone(), ..known }, &seen, there.as_deref()) {
-            tracing::warn!(durable = name, why = why.code(), "a durable is in doubt: it is made anew where its reader stands");
             self.metrics.rebuilt(&name, why.code());
-            durable::make_anew(&self.broker, &self.pool, event).await?;
-            return Ok(());
+            return self.make_anew(event, &name, why).await;
         }
         let Some(is) = is else { return Ok(()) };
         self.mend(event, &name, &is).await?;
         self.advance(&name, &of, &is, highest.map_or(0, |position| position.sequence), &positions, token).await
+    }
+
+    async fn make_anew(&self, event: &'static EventInfo, name: &str, why: Doubt) -> Result<(), NotHad> {
+        const IN_DOUBT: &str = "a durable is in doubt: it is made anew where its reader stands";
+        match why {
+            // Nobody has touched it, and most likely nothing is wrong with it.
+            Doubt::ServerRestarted => tracing::info!(durable = name, why = why.code(), "{IN_DOUBT}"),
+            _ => tracing::warn!(durable = name, why = why.code(), "{IN_DOUBT}"),
+        }
+        match why {
+            // Its reader may have been quicker.
+            Doubt::Gone => durable::have(&self.broker, &self.pool, event).await?,
+            _ => durable::make_anew(&self.broker, &self.pool, event).await?,
+        };
+        Ok(())
     }
 
     /// A durable that was changed by hand is brought back: updated, or where the server refuses that made anew.

@@ -81,11 +81,12 @@ pub fn doubt(known: &Known, seen: &Seen, there: Option<&str>) -> Option<Doubt> {
     if seen.stream_created != known.stream_created {
         return Some(Doubt::OtherStream);
     }
-    if created != known.created {
-        return Some(Doubt::OtherDurable);
-    }
+    // First, for a server that lives anew may give its durables another moment of birth.
     if seen.server != known.server {
         return Some(Doubt::ServerRestarted);
+    }
+    if created != known.created {
+        return Some(Doubt::OtherDurable);
     }
     if seen.delivered > seen.last {
         return Some(Doubt::Ahead);
