@@ -366,6 +366,21 @@ async fn never_stored(world: Arc<World>, broker: Broker) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What goes to a reader's connection of before comes again only after the ack wait: nobody need wait for that.
+async fn everybody_pulls(world: &World) -> anyhow::Result<()> {
+    let broker = &broker(world).await?;
+    eventually("everybody to pull", PATIENCE, || async move {
+        for service in Service::ALL {
+            for durable in broker.durables(&of(service)).await? {
+                let waiting = broker.durable(&of(service), &durable).await?.num_waiting;
+                ensure!(waiting > 0, "nobody pulls from {durable}");
+            }
+        }
+        Ok(())
+    })
+    .await
+}
+
 /// The broker is there, holds its connections, and says nothing.
 async fn half_open(world: Arc<World>) -> anyhow::Result<()> {
     let _turn = TURN.lock().await;
@@ -380,5 +395,6 @@ async fn half_open(world: Arc<World>) -> anyhow::Result<()> {
     .await;
     world.stack.lock().await.resume(Part::Nats).await?;
     noticed?;
+    everybody_pulls(&world).await?;
     come_to_rest(placed(&world, 4).await?).await
 }
