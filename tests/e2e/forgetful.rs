@@ -27,8 +27,9 @@ static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Nothing is to end because it waited for the broker.
 pub(crate) fn options() -> Options {
-    let patient = Options::default().set(Service::Order, "EXPIRES_AFTER", "10m");
-    patient.set_all("RECONCILE_INTERVAL", "500ms")
+    let patient = Options::default().set(Service::Order, "EXPIRES_AFTER", "10m").set_all("RECONCILE_INTERVAL", "500ms");
+    // Small enough to be filled.
+    patient.set(Service::Order, "STREAM_BYTES_MAX", "8388608").set(Service::Order, "BACKLOG_MAX", "100")
 }
 
 pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
@@ -45,6 +46,7 @@ pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     trials.add("row_14_durables_are_deleted_and_made_to_skip", |world| in_turn(world, durables_by_hand));
     trials.add("row_14_durables_stand_ahead_of_their_streams", |world| in_turn(world, durables_ahead));
     trials.add("row_14_a_whole_stream_is_replayed", |world| in_turn(world, replayed));
+    trials.add("row_15_a_full_stream_turns_orders_away_until_there_is_room", |world| in_turn(world, full));
     trials.add("row_15_called_a_duplicate_and_never_stored", |world| in_turn(world, never_stored));
     trials.all()
 }
@@ -338,6 +340,24 @@ async fn replayed(world: Arc<World>, broker: Broker) -> anyhow::Result<()> {
     let (again, first) = (after.delivered.consumer_sequence, before.delivered.consumer_sequence);
     ensure!(again >= first, "{again} were delivered by the new one, and {first} by the old one");
     Ok(())
+}
+
+/// Somebody else's messages leave no room for order's own.
+async fn full(world: Arc<World>, broker: Broker) -> anyhow::Result<()> {
+    const JUNK: &str = "ensemble.order.junk";
+    for bytes in [256 * 1024, 16 * 1024, 256] {
+        while broker.fill(JUNK, bytes).await.is_ok() {}
+    }
+    let orders = placed(&world, 100).await?;
+    eventually("orders to be turned away", PATIENCE, || async {
+        let answer = world.customer.post(&Basket::of("TEA-001", 1).0, &Uuid::now_v7().to_string()).await?;
+        let (status, again) = (answer.status(), answer.headers().contains_key("retry-after"));
+        ensure!(status == 503 && again, "{status}, retry-after: {again}");
+        Ok(())
+    })
+    .await?;
+    broker.clear("ORDER", JUNK).await?;
+    come_to_rest(orders).await
 }
 
 /// The broker remembers the id of what it no longer holds. Nobody reconciles meanwhile, so only the publisher can find out.

@@ -103,6 +103,23 @@ impl Broker {
         self.jetstream.get_stream_no_info(stream).await?.purge().await.map(drop).context("the stream cannot be purged")
     }
 
+    /// Publishes a message of that size, which nobody hears.
+    ///
+    /// # Errors
+    /// When it is not taken.
+    pub async fn fill(&self, subject: &'static str, bytes: usize) -> anyhow::Result<()> {
+        self.jetstream.publish(subject, vec![b'x'; bytes].into()).await?.await.map(drop).context("it is not taken")
+    }
+
+    /// Takes away all messages under that subject.
+    ///
+    /// # Errors
+    /// When the stream is not there.
+    pub async fn clear(&self, stream: &str, subject: &str) -> anyhow::Result<()> {
+        let stream = self.jetstream.get_stream_no_info(stream).await?;
+        stream.purge().filter(subject).await.map(drop).context("the subject cannot be cleared")
+    }
+
     /// Deletes one message.
     ///
     /// # Errors

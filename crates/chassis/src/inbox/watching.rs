@@ -119,7 +119,14 @@ impl<S: Service> Inbox<S> {
         }
         let Some(is) = is else { return Ok(()) };
         self.mend(event, &name, &is).await?;
-        self.advance(&name, &of, &is, highest.map_or(0, |position| position.sequence), &positions, token).await
+        let from = highest.map_or(0, |position| position.sequence);
+        let Some(to) = self.taken(&of, &is, from).await? else { return Ok(()) };
+        // What a server says that lived anew meanwhile is of another stream, maybe.
+        if self.broker.server() != server {
+            return Ok(());
+        }
+        let all: Vec<u64> = positions.iter().map(|position| position.sequence).chain([to.sequence]).collect();
+        Ok(durable::advance(&self.pool, &name, &to, &worth_keeping(&all), token).await?)
     }
 
     async fn make_anew(&self, event: &'static EventInfo, name: &str, why: Doubt) -> Result<(), NotHad> {
@@ -151,23 +158,15 @@ impl<S: Service> Inbox<S> {
         Ok(())
     }
 
-    async fn advance(
-        &self,
-        name: &str,
-        stream: &str,
-        is: &PullConsumer,
-        from: u64,
-        positions: &[Position],
-        token: i64,
-    ) -> Result<(), NotHad> {
+    /// Up to where everything has been taken, if that is above `from`.
+    async fn taken(&self, stream: &str, is: &PullConsumer, from: u64) -> Result<Option<Position>, NotHad> {
         let sequence = is.cached_info().ack_floor.stream_sequence;
         if sequence <= from {
-            return Ok(());
+            return Ok(None);
         }
         // None where the message has gone by its age, or is nobody's: the next acknowledgement is another chance.
-        let Some(id) = self.broker.id_at(stream, sequence).await? else { return Ok(()) };
-        let all: Vec<u64> = positions.iter().map(|position| position.sequence).chain([sequence]).collect();
-        Ok(durable::advance(&self.pool, name, &Position { sequence, id }, &worth_keeping(&all), token).await?)
+        let id = self.broker.id_at(stream, sequence).await?;
+        Ok(id.map(|id| Position { sequence, id }))
     }
 }
 

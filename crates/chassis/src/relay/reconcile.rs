@@ -128,6 +128,7 @@ impl Reconciler {
     }
 
     async fn look(&self, stream: &str, round: &mut Round) -> Result<(), Broken> {
+        let connects = self.broker.connects();
         let Some(info) = self.broker.stream(stream).await? else {
             self.broker.lost_stream();
             return Ok(());
@@ -159,7 +160,11 @@ impl Reconciler {
         } else {
             self.go_on(stream, token, round, &info).await?;
         }
-        self.remember(stream, token, &now_is, doubts).await
+        // Else half of what was seen may be of another life of the server.
+        if connects == self.broker.connects() {
+            self.remember(stream, token, &now_is, doubts).await?;
+        }
+        Ok(())
     }
 
     /// What this process was told is in the stream: is it? Any replica may find that it is not, and the leader acts on it.
