@@ -9,6 +9,7 @@ mod crash;
 mod edge;
 mod expiry;
 mod fifth;
+mod forgetful;
 mod forward;
 mod partners;
 mod readme;
@@ -23,6 +24,7 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let shared = Arc::new(world::Shared::default());
+    let forgetful = Arc::new(world::Shared::with(forgetful::options));
     let trials = [
         forward::trials(&shared),
         backward::trials(&shared),
@@ -37,12 +39,15 @@ fn main() -> ExitCode {
         composed::trials(),
         expiry::trials(),
         crash::trials(),
+        forgetful::trials(&forgetful),
     ];
     let ended = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
-    if arguments.list || !shared.started() {
+    if arguments.list {
         return ended.exit_code();
     }
-    let audit = Trial::test("closing::the_shared_stack_adds_up", move || world::told(shared.close()));
-    let closing = libtest_mimic::run(&Arguments { filter: None, exact: false, skip: Vec::new(), ..arguments }, vec![audit]);
+    let stacks = [("closing::the_shared_stack_adds_up", shared), ("closing::the_forgetful_stack_adds_up", forgetful)];
+    let closed = stacks.into_iter().filter(|(_, stack)| stack.started());
+    let audits: Vec<_> = closed.map(|(name, stack)| Trial::test(name, move || world::told(stack.close()))).collect();
+    let closing = libtest_mimic::run(&Arguments { filter: None, exact: false, skip: Vec::new(), ..arguments }, audits);
     if ended.has_failed() { ended.exit_code() } else { closing.exit_code() }
 }

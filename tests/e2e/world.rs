@@ -52,13 +52,15 @@ impl World {
 }
 
 /// Alarms that some test asks for.
-const PLANNED: [&str; 4] = [
+const PLANNED: [&str; 5] = [
     // `crash`, `expiry`: who was away is asked again.
     "an order has asked again for a compensation",
     // `crash`: the client meets a broker that was killed.
     "async_nats::connector",
     // `partners::a_compensation_is_never_given_up`
     "the gateway will not let go of a hold",
+    // `forgetful`: streams are deleted, and disks lost.
+    "the stream is gone: it is made anew",
     // `crash`: an answer meets a database that was killed, and is asked for again.
     "the database is away",
 ];
@@ -80,15 +82,25 @@ async fn logs(stack: &Stack) -> anyhow::Result<()> {
 }
 
 /// The stack of the tests that share one.
-#[derive(Default)]
 pub(crate) struct Shared {
+    options: fn() -> Options,
     begun: OnceLock<Result<Begun, String>>,
 }
 
 /// What runs it, and the stack until it is closed.
 type Begun = (Runtime, std::sync::Mutex<Option<Arc<World>>>);
 
+impl Default for Shared {
+    fn default() -> Self {
+        Self::with(Options::default)
+    }
+}
+
 impl Shared {
+    pub(crate) fn with(options: fn() -> Options) -> Self {
+        Self { options, begun: OnceLock::new() }
+    }
+
     pub(crate) fn started(&self) -> bool {
         self.begun.get().is_some()
     }
@@ -96,7 +108,7 @@ impl Shared {
     fn run<F: Future<Output = anyhow::Result<()>>>(&self, test: impl FnOnce(Arc<World>) -> F) -> anyhow::Result<()> {
         let begun = self.begun.get_or_init(|| {
             let runtime = runtime().map_err(|error| format!("{error:#}"))?;
-            let world = runtime.block_on(World::start(Options::default())).map_err(|error| format!("{error:#}"))?;
+            let world = runtime.block_on(World::start((self.options)())).map_err(|error| format!("{error:#}"))?;
             Ok((runtime, std::sync::Mutex::new(Some(world))))
         });
         let (runtime, world) = begun.as_ref().map_err(|error| anyhow::anyhow!("the stack did not start: {error}"))?;

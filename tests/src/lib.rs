@@ -1,11 +1,13 @@
 //! What the end-to-end tests say things with: a customer who speaks HTTP in verbs, faults that partners are told to
-//! make, and waiting for a condition instead of sleeping. The binaries run beside the tests, and HTTP is the only way in;
-//! of the product's code only the list of SQL statements is used, to prepare each one.
+//! make, a hand on the broker, and waiting for a condition instead of sleeping. The binaries run beside the tests, and HTTP is
+//! the only way in; of the product's code only the list of SQL statements is used, to prepare each one.
 
+mod broker;
 mod customer;
 mod eventually;
 mod faults;
 
+pub use broker::Broker;
 pub use customer::{Basket, Customer, Placed, Screen};
 pub use eventually::eventually;
 pub use faults::Partner;

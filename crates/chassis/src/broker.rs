@@ -1,8 +1,9 @@
 //! The broker: one connection for ever, the service's own stream, and its consumers on the streams of others.
 //!
-//! The stream is a fast carrier, the outboxes are the record: what is configured here is made anew wherever it is missing.
+//! The stream is a fast carrier, the outboxes are the record: what is configured here is made anew wherever it is missing, and
+//! brought back to what is declared wherever it has drifted.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use anyhow::Context as _;
 use async_nats::{
@@ -10,8 +11,8 @@ use async_nats::{
     connection::State,
     jetstream::{
         self,
-        consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
-        context::ContextBuilder,
+        consumer::{self, AckPolicy, DeliverPolicy, IntoConsumerConfig as _, PullConsumer, pull},
+        context::{ContextBuilder, CreateStreamErrorKind},
         stream::{self, DiscardPolicy, RetentionPolicy, StorageType},
     },
 };
@@ -22,7 +23,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::{admin::Health, calls::Backoff};
+use crate::{admin::Health, calls::Backoff, telemetry::Metrics};
+
+mod drift;
+mod look;
+
+pub(crate) use drift::{Drift, listed};
+pub(crate) use look::{Headers, Unseen};
 
 /// Where the broker is, and how the service's stream is kept there.
 #[derive(Args, Clone, Debug)]
@@ -45,8 +52,9 @@ pub struct Settings {
     pub stream_replicas: u8,
 }
 
-/// A peer that has gone without a word is noticed after two of these.
-const PING: Duration = Duration::from_secs(5);
+/// A peer that has gone without a word is noticed with the third of these that it does not answer: within 15 s, and sooner than
+/// the server gives the connection up.
+const PING: Duration = Duration::from_secs(4);
 const RECONNECT: Backoff = Backoff { first: Duration::from_millis(50), most: Duration::from_secs(2) };
 /// So long a request to JetStream, or a publish, is waited for.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
@@ -55,6 +63,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(5);
 const ACK_WAIT: Duration = Duration::from_secs(30);
 /// How many deliveries of one event may be under way at all replicas together.
 const ACK_PENDING_MAX: i64 = 8192;
+/// What is older than the stream's age less this may already have left it.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(3600);
 
 /// The broker did not do it. *Retry.*
 #[derive(thiserror::Error, Debug)]
@@ -63,6 +73,10 @@ pub(crate) enum BrokerError {
     Stream { name: String, source: jetstream::context::CreateStreamError },
     #[error("the consumer {name} cannot be had: {source}")]
     Consumer { name: String, source: stream::ConsumerError },
+    #[error("the stream {0} is not there")]
+    NoStream(String),
+    #[error(transparent)]
+    Unseen(#[from] Unseen),
 }
 
 /// The connection and what hangs on it. Cheap to clone.
@@ -72,6 +86,7 @@ pub(crate) struct Broker {
     jetstream: jetstream::Context,
     declaration: &'static Declaration,
     settings: Settings,
+    metrics: Metrics,
     /// The own stream is there, as far as is known.
     stream: watch::Sender<bool>,
 }
@@ -82,6 +97,7 @@ impl Broker {
         declaration: &'static Declaration,
         settings: &Settings,
         publish_window: u32,
+        metrics: Metrics,
     ) -> anyhow::Result<Self> {
         let servers: Result<Vec<ServerAddr>, _> =
             settings.nats_url.expose_secret().split(',').map(|url| url.trim().parse()).collect();
@@ -102,7 +118,8 @@ impl Broker {
             .max_ack_inflight(publish_window as usize)
             .backpressure_on_inflight(true)
             .build(client.clone());
-        Ok(Self { client, jetstream, declaration, settings: settings.clone(), stream: watch::Sender::new(false) })
+        let stream = watch::Sender::new(false);
+        Ok(Self { client, jetstream, declaration, settings: settings.clone(), metrics, stream })
     }
 
     pub(crate) fn jetstream(&self) -> &jetstream::Context {
@@ -121,7 +138,7 @@ impl Broker {
         }
     }
 
-    fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
     }
 
@@ -150,16 +167,14 @@ impl Broker {
         }
     }
 
-    /// Waits for the own stream, then makes the consumers, each as soon as the stream that it is on exists.
-    pub(crate) async fn prepare(&self) {
+    /// Waits for the own stream.
+    pub(crate) async fn until_there(&self) {
         // The sender lives in `self`.
         let _ = self.stream.subscribe().wait_for(|there| *there).await;
-        for event in self.heard() {
-            self.until_done(|| self.consumer(event)).await;
-        }
     }
 
-    async fn until_done<T, F: Future<Output = Result<T, BrokerError>>>(&self, attempt: impl Fn() -> F) {
+    /// Tries until it is done.
+    pub(crate) async fn until_done<T, E: Display, F: Future<Output = Result<T, E>>>(&self, attempt: impl Fn() -> F) {
         let mut failures = 0_u32;
         while let Err(error) = attempt().await {
             failures += 1;
@@ -177,16 +192,73 @@ impl Broker {
         Event::ALL.iter().copied().filter(heard)
     }
 
-    /// Makes it, or brings it up to date. Who says nothing has none.
+    /// The own stream's name; none for who says nothing.
+    pub(crate) fn own(&self) -> Option<String> {
+        let service = self.declaration.service;
+        Event::ALL.iter().any(|event| event.owner == service).then(|| stream_of(service))
+    }
+
+    /// For how long the own stream surely keeps an event.
+    pub(crate) fn kept_for(&self) -> Duration {
+        self.settings.stream_age_max.saturating_sub(EXPIRY_MARGIN.min(self.settings.stream_age_max / 10))
+    }
+
+    /// Makes it, or brings it back to what is declared. Who says nothing has none.
     async fn own_stream(&self) -> Result<(), BrokerError> {
-        let (name, subjects) = (stream_of(self.declaration.service), subjects(self.declaration.service));
-        if subjects.is_empty() {
+        let Some(name) = self.own() else { return Ok(()) };
+        match self.stream(&name).await? {
+            Some(info) => self.mend_stream(&info).await,
+            None => match self.jetstream.create_stream(self.declared_stream()).await {
+                Ok(_) => Ok(()),
+                Err(source) => Err(BrokerError::Stream { name, source }),
+            },
+        }
+    }
+
+    /// Reports where the own stream is otherwise than declared, and brings it back where nothing is lost by it.
+    ///
+    /// # Errors
+    /// When the broker does not answer. What it refuses is told, and stays as it is.
+    pub(crate) async fn mend_stream(&self, info: &stream::Info) -> Result<(), BrokerError> {
+        let mut declared = self.declared_stream();
+        let drifts = drift::of_stream(&info.config, &declared);
+        if drifts.is_empty() {
             return Ok(());
         }
-        let config = stream::Config {
-            name: name.clone(),
-            description: Some(format!("What {} says.", self.declaration.service)),
-            subjects,
+        self.report(&info.config.name, &drifts);
+        if i64::try_from(info.state.bytes).is_ok_and(|bytes| declared.max_bytes >= 0 && bytes > declared.max_bytes) {
+            tracing::error!(stream = info.config.name, "it holds more bytes than are declared: raise STREAM_BYTES_MAX");
+            declared.max_bytes = info.config.max_bytes;
+        }
+        match self.jetstream.update_stream(&declared).await {
+            Ok(_) => Ok(()),
+            Err(refused) if matches!(refused.kind(), CreateStreamErrorKind::JetStream(_)) => {
+                let drifts = listed(&drifts);
+                tracing::error!(
+                    stream = info.config.name,
+                    %refused,
+                    "it cannot be brought back to what is declared ({drifts}): delete it, and it is made anew from the outbox"
+                );
+                Ok(())
+            }
+            Err(source) => Err(BrokerError::Stream { name: declared.name, source }),
+        }
+    }
+
+    /// Somebody has changed it by hand, or it is of another version.
+    pub(crate) fn report(&self, name: &str, drifts: &[Drift]) {
+        tracing::warn!(name, "otherwise than declared: {}", listed(drifts));
+        for drift in drifts {
+            self.metrics.drifted(name, drift.what);
+        }
+    }
+
+    fn declared_stream(&self) -> stream::Config {
+        let service = self.declaration.service;
+        stream::Config {
+            name: stream_of(service),
+            description: Some(format!("What {service} says.")),
+            subjects: subjects(service),
             retention: RetentionPolicy::Limits,
             // Full is full: the outbox keeps what does not fit, and commands are turned away.
             discard: DiscardPolicy::New,
@@ -199,20 +271,18 @@ impl Broker {
             storage: StorageType::File,
             num_replicas: self.settings.stream_replicas.into(),
             ..stream::Config::default()
-        };
-        match self.jetstream.create_or_update_stream(config).await {
-            Ok(_) => Ok(()),
-            Err(source) => Err(BrokerError::Stream { name, source }),
         }
     }
 
-    /// This service's durable consumer of that event, made or brought up to date. One for each event, so that permissions
-    /// can be exact.
-    pub(crate) async fn consumer(&self, event: &'static EventInfo) -> Result<PullConsumer, BrokerError> {
-        let name = format!("{}-{}", self.declaration.service, event.name.replace('.', "_"));
-        let config = pull::Config {
-            durable_name: Some(name.clone()),
-            deliver_policy: DeliverPolicy::All,
+    /// The name of this service's durable for that event. One for each event, so that permissions can be exact.
+    pub(crate) fn durable_name(&self, event: &EventInfo) -> String {
+        format!("{}-{}", self.declaration.service, event.name.replace('.', "_"))
+    }
+
+    fn declared_durable(&self, event: &EventInfo, begin: DeliverPolicy) -> pull::Config {
+        pull::Config {
+            durable_name: Some(self.durable_name(event)),
+            deliver_policy: begin,
             ack_policy: AckPolicy::Explicit,
             ack_wait: ACK_WAIT,
             // Attempts are counted in Postgres, where they can be seen.
@@ -220,14 +290,34 @@ impl Broker {
             max_ack_pending: ACK_PENDING_MAX,
             filter_subject: subject(event.name),
             ..pull::Config::default()
-        };
+        }
+    }
+
+    /// Where a durable is otherwise than declared.
+    pub(crate) fn drift_of(&self, event: &EventInfo, is: &consumer::Config) -> Vec<Drift> {
+        drift::of_consumer(is, &self.declared_durable(event, is.deliver_policy).into_consumer_config())
+    }
+
+    /// Makes that durable, to begin behind `after`, or at the beginning; or updates one that begins there.
+    pub(crate) async fn make_durable(&self, event: &EventInfo, begin: DeliverPolicy) -> Result<PullConsumer, BrokerError> {
+        let config = self.declared_durable(event, begin);
         let made = self.jetstream.create_consumer_on_stream(config, stream_of(event.owner)).await;
-        made.map_err(|source| BrokerError::Consumer { name, source })
+        made.map_err(|source| BrokerError::Consumer { name: self.durable_name(event), source })
+    }
+
+    /// Deletes that durable, if it is there.
+    pub(crate) async fn delete_durable(&self, event: &EventInfo) -> Result<(), BrokerError> {
+        let (name, stream) = (self.durable_name(event), stream_of(event.owner));
+        if self.durable(&name, &stream).await?.is_none() {
+            return Ok(());
+        }
+        let deleted = self.jetstream.delete_consumer_from_stream(&name, stream).await;
+        deleted.map(drop).map_err(|source| BrokerError::Consumer { name, source })
     }
 }
 
 /// `PAYMENT`.
-fn stream_of(service: &str) -> String {
+pub(crate) fn stream_of(service: &str) -> String {
     service.to_uppercase()
 }
 

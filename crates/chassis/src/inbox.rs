@@ -24,16 +24,19 @@ use crate::{
     broker::Broker,
     calls::Backoff,
     commit::{Door, Error, Incoming, Settled},
+    lease::Lease,
     service::Service,
     shutdown::Shutdown,
     telemetry::{self, Metrics, Wait},
 };
 
 pub(crate) mod dead_letter;
+mod durable;
 pub(crate) mod parked;
 mod parking;
 mod pull;
 mod reading;
+mod watching;
 
 pub(crate) use dead_letter::Reason;
 pub(crate) use reading::{Heard, Letter, Unread, read};
@@ -72,10 +75,25 @@ pub(crate) struct Inbox<S: Service> {
 }
 
 /// All statements of this room.
-pub(crate) const STATEMENTS: &[crate::Statements] = &[parked::STATEMENTS, dead_letter::STATEMENTS];
+pub(crate) const STATEMENTS: &[crate::Statements] = &[durable::STATEMENTS, parked::STATEMENTS, dead_letter::STATEMENTS];
 
-/// Starts to hear what the declaration says, and to try again what is parked.
-pub(crate) fn start<S: Service>(inbox: &Arc<Inbox<S>>, shutdown: &Shutdown) {
+/// Waits for the streams and makes the durables, each as soon as the stream that it is on exists.
+pub(crate) async fn prepare<S: Service>(inbox: &Inbox<S>) {
+    inbox.broker.until_there().await;
+    for event in inbox.broker.heard() {
+        let name = inbox.broker.durable_name(event);
+        let ready = || async {
+            let is = durable::have(&inbox.broker, &inbox.pool, event).await?;
+            inbox.mend(event, &name, &is).await
+        };
+        inbox.broker.until_done(ready).await;
+    }
+}
+
+/// Starts to hear what the declaration says, to watch where the durables stand, and to try again what is parked.
+/// The lease says which replica watches, the duration how often.
+pub(crate) fn start<S: Service>(inbox: &Arc<Inbox<S>>, watch: (Lease, Duration), shutdown: &Shutdown) {
+    shutdown.spawn_taker("durables", watching::run(inbox.clone(), watch, shutdown.intake()));
     for event in inbox.broker.heard() {
         shutdown.spawn_taker(event.name, pull::run(inbox.clone(), event, shutdown.intake()));
     }

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, process::ExitCode, sync::Arc};
 use anyhow::Context as _;
 use events::TraceContext;
 use futures_util::future::join_all;
+use sqlx::PgPool;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, watch},
@@ -20,9 +21,9 @@ use crate::{
     deadline::Clock,
     edge,
     inbox::{self, Inbox},
-    lease::lease,
+    lease::{Lease, lease},
     postgres::{Pools, migrate},
-    relay::{self, Backlog, Sweep},
+    relay::{self, Backlog, Marks, Reconciler, Sweep},
     service::{Partner, Service},
     shutdown::{End, Shutdown},
     telemetry::{self, Metrics},
@@ -90,7 +91,7 @@ async fn start<S: Service>(
     let starting = health.starting();
     let (api, operators) = (bind("HTTP_ADDR", config.edge.http_addr).await?, bind("ADMIN_ADDR", config.admin.admin_addr).await?);
     let pools = Pools::new(about.service, &config.postgres)?;
-    let broker = Broker::connect(const { &S::DECLARATION }, &config.broker, config.relay.publish_window).await?;
+    let broker = Broker::connect(const { &S::DECLARATION }, &config.broker, config.relay.publish_window, metrics.clone()).await?;
     pools.probed_by(&health);
     broker.probed_by(&health);
     let desk = admin::operators::Slot::<S>::default();
@@ -124,8 +125,8 @@ async fn start<S: Service>(
     });
     // It is filled once, here.
     let _ = desk.set(inbox.clone());
-    broker.prepare().await;
-    inbox::start(&inbox, shutdown);
+    inbox::prepare(&inbox).await;
+    inbox::start(&inbox, (rooms.reconciling, config.relay.reconcile_interval), shutdown);
     drop(starting);
     Ok(())
 }
@@ -165,6 +166,8 @@ struct Rooms<S: Service> {
     doors: Doors<S>,
     watchers: Watchers,
     asked: mpsc::Receiver<Asked<S::Call>>,
+    /// Who looks at what the broker may have forgotten: the own stream, and the durables on the others'.
+    reconciling: Lease,
 }
 
 /// Starts the committers, and the relay behind them.
@@ -179,10 +182,13 @@ fn open_doors<S: Service>(
     let backlog = Backlog::new(config.relay.backlog_max);
     shutdown.spawn_taker("backlog", backlog.clone().count(background.clone(), metrics.clone(), shutdown.intake()));
 
-    let (outlet, publisher) = relay::outlet(&config.relay, broker.clone(), background.clone(), metrics.clone());
+    let marks = Marks::default();
+    let (outlet, publisher) = relay::outlet(&config.relay, broker.clone(), background.clone(), marks.clone(), metrics.clone());
     shutdown.spawn_worker("publish", publisher.run::<S>());
 
     shutdown.spawn_taker("stream", broker.clone().keep_stream(shutdown.intake()));
+
+    let reconciling = reconcile(config, background, broker, marks, metrics, shutdown);
 
     let (lease, strive) = lease("sweep", background.clone(), metrics.clone(), shutdown.intake());
     shutdown.spawn_taker("sweep lease", strive);
@@ -213,7 +219,30 @@ fn open_doors<S: Service>(
         answers: open(Kind::Answers),
         deadlines: open(Kind::Deadlines),
     };
-    Rooms { doors, watchers, asked: to_call }
+    Rooms { doors, watchers, asked: to_call, reconciling }
+}
+
+/// Starts to compare the own stream with the outbox; the lease is for the durables, too.
+fn reconcile<A: clap::Args>(
+    config: &Config<A>,
+    pool: &PgPool,
+    broker: &Broker,
+    marks: Marks,
+    metrics: &Metrics,
+    shutdown: &Shutdown,
+) -> Lease {
+    let (lease, strive) = lease("reconcile", pool.clone(), metrics.clone(), shutdown.intake());
+    shutdown.spawn_taker("reconcile lease", strive);
+    let reconciler = Reconciler {
+        lease: lease.clone(),
+        broker: broker.clone(),
+        pool: pool.clone(),
+        marks,
+        metrics: metrics.clone(),
+        settings: config.relay.clone(),
+    };
+    shutdown.spawn_taker("reconcile", reconciler.run(shutdown.intake()));
+    lease
 }
 
 /// What is to be there from the start; its claims make it take effect once.

@@ -133,7 +133,7 @@ impl Stack {
             (Housing::Docker, Part::Postgres) => Container::postgres(&native.addresses, &native.postgres, name)
                 .await
                 .map(|container| Home::Container(Box::new(container))),
-            (Housing::Docker, Part::Nats) => Container::nats(&native.addresses, &native.data(part), name)
+            (Housing::Docker, Part::Nats) => Container::nats(&native.addresses, &native.data(part), native.variables(part), name)
                 .await
                 .map(|container| Home::Container(Box::new(container))),
             (Housing::Docker | Housing::Native, part) => native.start(part).await.map(Home::Process),

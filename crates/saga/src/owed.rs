@@ -1,4 +1,8 @@
-//! What is still owed to the stream, decided without asking anybody: the sweep's rule, for production and simulator alike.
+//! What is still owed to the stream, and what the broker has forgotten: decided without asking anybody, for production and
+//! simulator alike. Here the sweep's rule; the reconciler's in [`stream`], the readers' in [`durable`].
+
+pub mod durable;
+pub mod stream;
 
 use std::time::Duration;
 

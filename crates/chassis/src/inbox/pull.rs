@@ -12,8 +12,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{BACKOFF, GIVEN_BACK, Inbox};
-use crate::service::Service;
+use super::{GIVEN_BACK, Inbox, durable};
+use crate::{calls::Backoff, service::Service};
 
 /// The server ends a pull request that has brought nothing for so long; the client then makes another.
 const EXPIRES: Duration = Duration::from_secs(30);
@@ -24,6 +24,8 @@ const LOOK: Duration = Duration::from_secs(10);
 /// Something waits, and nothing has come for so long: the stream has stalled.
 const STALLED: Duration = Duration::from_secs(30);
 const ROUND_TRIPS_MAX: u32 = 16;
+/// Soon, for a durable that was made anew is there already; and each try is two small requests.
+const AGAIN: Backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_secs(2) };
 
 /// Why pulling stopped.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +59,7 @@ pub(super) async fn run<S: Service>(inbox: Arc<Inbox<S>>, event: &'static EventI
             tracing::warn!(%error, consumer = event.name, "pulling begins anew");
             tokio::select! {
                 () = reader.stop.cancelled() => {}
-                () = sleep(BACKOFF.wait(broken)) => {}
+                () = sleep(AGAIN.wait(broken)) => {}
             }
         }
     }
@@ -87,7 +89,8 @@ impl<S: Service> Reader<S> {
 
     /// Until `stop` or a pause, or until something is wrong.
     async fn pull(&self) -> Result<(), Broken> {
-        let consumer = self.inbox.broker.consumer(self.event).await.map_err(|error| Broken::Consumer(error.into()))?;
+        let consumer = durable::have(&self.inbox.broker, &self.inbox.pool, self.event).await;
+        let consumer = consumer.map_err(|error| Broken::Consumer(error.into()))?;
         let mut messages = consumer
             .stream()
             .max_messages_per_batch(self.inbox.settings.inbox_in_hand_max.into())

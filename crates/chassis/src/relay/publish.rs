@@ -11,6 +11,7 @@ use async_nats::{
     jetstream::{
         context::{PublishAckFuture, PublishError, PublishErrorKind},
         message::PublishMessage,
+        publish::PublishAck,
     },
 };
 use events::{EventId, Timestamp};
@@ -19,13 +20,15 @@ use futures_util::{
     future::{BoxFuture, OptionFuture},
     stream::FuturesUnordered,
 };
+use saga::owed;
 use sqlx::PgPool;
 use tokio::{sync::mpsc, time::Instant};
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
+use super::marks::{Mark, Marks};
 use crate::{
-    broker::Broker,
+    broker::{Broker, Unseen},
     commit::{Said, envelope, now},
     postgres::spanned,
     service::Service,
@@ -37,6 +40,9 @@ const QUEUE_MAX: usize = 16_384;
 
 crate::statements! {
     STRIKE_OFF = "delete from chassis.outbox_pending where id = any($1::uuid[])";
+
+    NEXT_GENERATION = "insert into chassis.outbox_generation as g (id, n) values ($1, 1)
+        on conflict (id) do update set n = g.n + 1";
 }
 
 /// The way to the publisher. Cheap to clone.
@@ -58,16 +64,23 @@ pub(crate) struct Publisher {
     broker: Broker,
     pool: PgPool,
     window: usize,
+    marks: Marks,
     metrics: Metrics,
 }
 
 /// An outlet, and the publisher behind it.
-pub(crate) fn outlet(settings: &super::Settings, broker: Broker, pool: PgPool, metrics: Metrics) -> (Outlet, Publisher) {
+pub(crate) fn outlet(
+    settings: &super::Settings,
+    broker: Broker,
+    pool: PgPool,
+    marks: Marks,
+    metrics: Metrics,
+) -> (Outlet, Publisher) {
     let (send, queue) = mpsc::channel(QUEUE_MAX);
     let in_hand = InHand::default();
     (
         Outlet { queue: send, in_hand: in_hand.clone(), from_memory: settings.publish_from_memory },
-        Publisher { queue, in_hand, broker, pool, window: settings.publish_window as usize, metrics },
+        Publisher { queue, in_hand, broker, pool, window: settings.publish_window as usize, marks, metrics },
     )
 }
 
@@ -121,14 +134,30 @@ struct Sent {
     ended: Result<(), NotSent>,
 }
 
+/// One publish, until it is known how it ended.
+struct Sending {
+    id: EventId,
+    said_at: Timestamp,
+    /// Before it was sent.
+    connects: u64,
+    broker: Broker,
+    pool: PgPool,
+    marks: Marks,
+}
+
 /// Why an event is not known to be in the stream. *Retry*: the sweep does.
 #[derive(Debug, thiserror::Error)]
 enum NotSent {
     #[error(transparent)]
     Publish(#[from] PublishError),
-    /// JetStream has been seen to call something a duplicate that it never stored.
-    #[error("acknowledged as a duplicate at no place in the stream")]
+    /// The broker's memory of ids outlives what they stood for: a purge, a lost tail, a message that was never stored.
+    #[error("acknowledged as a duplicate of something that is not in the stream")]
     Nowhere,
+    /// Whether that is so could not be asked.
+    #[error(transparent)]
+    Unseen(#[from] Unseen),
+    #[error("its next generation could not be stored: {0}")]
+    Store(#[from] sqlx::Error),
 }
 
 /// Failures come by the thousand, and are told once a moment.
@@ -188,9 +217,17 @@ impl Publisher {
         }
         let subject = subject(&said.ty);
         let span = span(&said, &subject);
+        let sending = Sending {
+            id,
+            said_at,
+            connects: self.broker.connects(),
+            broker: self.broker.clone(),
+            pool: self.pool.clone(),
+            marks: self.marks.clone(),
+        };
         let publish = PublishMessage::build().headers(headers::<S>(&said)).payload(said.body);
         match self.broker.jetstream().send_publish(subject, publish).instrument(span.clone()).await {
-            Ok(ack) => Some(acknowledged(ack, id, said_at).instrument(span).boxed()),
+            Ok(ack) => Some(sending.acknowledged(ack).instrument(span).boxed()),
             Err(error) => Some(std::future::ready(Sent { id, said_at, ended: Err(error.into()) }).boxed()),
         }
     }
@@ -223,13 +260,29 @@ impl Publisher {
     }
 }
 
-async fn acknowledged(ack: PublishAckFuture, id: EventId, said_at: Timestamp) -> Sent {
-    let ended = match ack.await {
-        Ok(ack) if ack.duplicate && ack.sequence == 0 => Err(NotSent::Nowhere),
-        Ok(_) => Ok(()),
-        Err(error) => Err(error.into()),
-    };
-    Sent { id, said_at, ended }
+impl Sending {
+    async fn acknowledged(self, ack: PublishAckFuture) -> Sent {
+        let ended = match ack.await {
+            Ok(ack) if ack.duplicate => self.is_there(&ack).await,
+            Ok(ack) => {
+                self.marks.set(self.connects, Mark { sequence: ack.sequence, id: self.id });
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        };
+        Sent { id: self.id, said_at: self.said_at, ended }
+    }
+
+    /// What the broker calls a duplicate is looked up. If it is not there it is published under its next generation, by the
+    /// sweep: under this one the broker would swallow it again.
+    async fn is_there(&self, ack: &PublishAck) -> Result<(), NotSent> {
+        let there = self.broker.id_at(&ack.stream, ack.sequence).await?;
+        if there.as_deref().and_then(owed::stream::published) == Some(self.id) {
+            return Ok(());
+        }
+        sqlx::query(NEXT_GENERATION).bind(self.id.0).execute(&self.pool).await?;
+        Err(NotSent::Nowhere)
+    }
 }
 
 /// `ensemble.payment.authorized` for `payment.authorized.v1`; by the text, for a sweep may meet a type of a newer version.
@@ -243,10 +296,7 @@ fn headers<S: Service>(said: &Said) -> HeaderMap {
     for (name, value) in envelope::<S>(said).headers() {
         headers.insert(name, value);
     }
-    let id = match said.generation {
-        0 => said.id.to_string(),
-        n => format!("{}/g{n}", said.id),
-    };
+    let id = owed::stream::published_as(said.id, said.generation);
     headers.insert(async_nats::header::NATS_MESSAGE_ID, id);
     headers
 }

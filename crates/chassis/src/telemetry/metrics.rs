@@ -47,6 +47,12 @@ type Probe = Box<dyn Fn(&Metrics) + Send + Sync>;
 #[derive(Clone)]
 pub struct Metrics(Arc<Inner>);
 
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
 struct Inner {
     registry: Registry,
     // Instruments stop recording when their provider is dropped.
@@ -59,6 +65,9 @@ struct Inner {
     dwell: Histogram<f64>,
     redeliveries: Counter<u64>,
     shed: Counter<u64>,
+    put_back: Counter<u64>,
+    durables_rebuilt: Counter<u64>,
+    broker_drifts: Counter<u64>,
     sagas_in_flight: Gauge<u64>,
     sagas_needing_attention: Gauge<u64>,
     compensations_owed: Gauge<u64>,
@@ -105,6 +114,13 @@ impl Metrics {
             dwell: seconds(&meter, "ensemble.dwell", &SECONDS, "How long a message waits, by where."),
             redeliveries: counter(&meter, "ensemble.redeliveries", "Messages that were delivered before."),
             shed: counter(&meter, "ensemble.shed", "Requests turned away because there were too many, by why."),
+            put_back: counter(&meter, "ensemble.put_back", "Events that the stream had lost, published again."),
+            durables_rebuilt: counter(
+                &meter,
+                "ensemble.durables_rebuilt",
+                "Durables made anew because they were in doubt, by why.",
+            ),
+            broker_drifts: counter(&meter, "ensemble.broker_drifts", "What was otherwise at the broker than declared."),
             sagas_in_flight: gauge(&meter, "ensemble.sagas_in_flight", "Sagas that are not at rest."),
             sagas_needing_attention: gauge(&meter, "ensemble.sagas_needing_attention", "Sagas that a person should look at."),
             compensations_owed: gauge(&meter, "ensemble.compensations_owed", "Compensations asked for and not confirmed."),
@@ -177,6 +193,21 @@ impl Metrics {
     /// A request was turned away: `why` is `in_flight`, `backlog`, `queue`.
     pub fn shed(&self, why: &'static str) {
         self.0.shed.add(1, &[KeyValue::new("why", why)]);
+    }
+
+    /// So many events were gone from the stream and are published again.
+    pub fn put_back(&self, events: u64) {
+        self.0.put_back.add(events, &[]);
+    }
+
+    /// A durable was in doubt, and was made anew.
+    pub(crate) fn rebuilt(&self, durable: &str, why: &'static str) {
+        self.0.durables_rebuilt.add(1, &[KeyValue::new("durable", durable.to_owned()), KeyValue::new("why", why)]);
+    }
+
+    /// A stream or a durable was configured otherwise than declared: `what` is the field.
+    pub(crate) fn drifted(&self, name: &str, what: &'static str) {
+        self.0.broker_drifts.add(1, &[KeyValue::new("name", name.to_owned()), KeyValue::new("what", what)]);
     }
 
     /// Sagas that are not at rest.
@@ -256,6 +287,9 @@ mod tests {
         metrics.waited(Wait::Outbox, moment);
         metrics.redelivered("some.subject");
         metrics.shed("in_flight");
+        metrics.put_back(3);
+        metrics.rebuilt("a-durable", "gone");
+        metrics.drifted("STREAM", "max_age");
         metrics.set_sagas_in_flight(1);
         metrics.set_sagas_needing_attention(1);
         metrics.set_compensations_owed(1);
@@ -275,6 +309,9 @@ mod tests {
             r#"ensemble_dwell_seconds_bucket{wait="outbox",le="0.01"} 1"#,
             r#"ensemble_redeliveries_total{messaging_destination_name="some.subject"} 1"#,
             r#"ensemble_shed_total{why="in_flight"} 1"#,
+            "ensemble_put_back_total 3",
+            r#"ensemble_durables_rebuilt_total{durable="a-durable",why="gone"} 1"#,
+            r#"ensemble_broker_drifts_total{name="STREAM",what="max_age"} 1"#,
             "ensemble_sagas_in_flight 1",
             "ensemble_sagas_needing_attention 1",
             "ensemble_compensations_owed 1",

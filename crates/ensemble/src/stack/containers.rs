@@ -38,13 +38,19 @@ impl Container {
     }
 
     /// The store lies in `data`, on this machine, so that a test can look at it or put an older one back.
-    pub(crate) async fn nats(addresses: &Addresses, data: &Path, stack: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn nats(
+        addresses: &Addresses,
+        data: &Path,
+        variables: Vec<(String, String)>,
+        stack: &str,
+    ) -> anyhow::Result<Self> {
         let us = format!("{}:{}", rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
         let request = named(Image::Nats, stack)
             .with_cmd(["-c", "/etc/nats/nats.conf", "-sd", "/data", "-m", "8222"])
             .with_copy_to("/etc/nats/nats.conf", NATS_CONF.as_bytes().to_vec())
             .with_mount(Mount::bind_mount(data.display().to_string(), "/data"))
             .with_user(us);
+        let request = variables.into_iter().fold(request, |request, (name, value)| request.with_env_var(name, value));
         let ports = [(addresses.ports.nats, 4222.tcp()), (addresses.ports.nats_monitor, 8222.tcp())];
         Self::run(on_loopback(request, &ports)).await
     }

@@ -3,11 +3,12 @@ use std::path::Path;
 use crate::part::{Part, Service};
 use crate::stack::addresses::Addresses;
 
-/// The variables that one of our programs is started with, when it runs as a process of this machine.
+/// The variables that a part is started with, when it runs as a process of this machine.
 /// `deploy/compose/compose.yaml` says the same to containers; a test below holds the two together.
 pub(crate) fn variables(part: Part, addresses: &Addresses, data: &Path) -> Vec<(String, String)> {
     let pairs = match part {
-        Part::Postgres | Part::Nats => vec![],
+        Part::Postgres => vec![],
+        Part::Nats => vec![("NATS_SYNC_INTERVAL", SYNC_INTERVAL.to_owned())],
         Part::Partners => vec![
             ("GATEWAY_ADDR", local(addresses.ports.gateway)),
             ("CARRIER_ADDR", local(addresses.ports.carrier)),
@@ -29,6 +30,9 @@ pub(crate) fn variables(part: Part, addresses: &Addresses, data: &Path) -> Vec<(
     };
     pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
+
+/// The server's own default.
+const SYNC_INTERVAL: &str = "120s";
 
 fn of_its_own(service: Service, addresses: &Addresses) -> Vec<(&'static str, String)> {
     match service {
@@ -75,7 +79,7 @@ mod tests {
     #[test]
     fn containers_and_processes_are_told_the_same() {
         let addresses = Addresses { ports: Ports::conventional(0).expect("in range"), secrets: Secrets::draw() };
-        for part in Part::ALL.into_iter().filter(|part| part.is_ours()) {
+        for part in Part::ALL.into_iter().filter(|part| *part != Part::Postgres) {
             let said = compose_says(part);
             for (name, _) in variables(part, &addresses, Path::new("/data")) {
                 assert!(said.contains(&format!("      {name}: ")) || said.contains(&format!("\n  {name}: ")), "{part}: {name}");

@@ -84,12 +84,18 @@ impl Native {
 
     fn program_launch(&self, part: Part) -> anyhow::Result<Launch> {
         let binary = self.binaries.get(&part).with_context(|| format!("{part} was not built for this stack"))?.clone();
-        let mut environment = environment::variables(part, &self.addresses, &self.data(part));
-        for (name, value) in self.environment.get(&part).into_iter().flatten() {
-            environment.retain(|(known, _)| known != name);
-            environment.push((name.clone(), value.clone()));
-        }
+        let environment = self.variables(part);
         Ok(Launch { program: binary.clone(), arguments: vec![], environment, binary, stop_with: StopWith::Terminate })
+    }
+
+    /// The usual, and what was asked for instead or beyond.
+    pub(crate) fn variables(&self, part: Part) -> Vec<(String, String)> {
+        let mut variables = environment::variables(part, &self.addresses, &self.data(part));
+        for (name, value) in self.environment.get(&part).into_iter().flatten() {
+            variables.retain(|(known, _)| known != name);
+            variables.push((name.clone(), value.clone()));
+        }
+        variables
     }
 
     fn nats_launch(&self, servers: &Servers) -> Launch {
@@ -104,7 +110,7 @@ impl Native {
         Launch {
             program: servers.nats.clone(),
             arguments: arguments.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect(),
-            environment: vec![],
+            environment: self.variables(Part::Nats),
             binary: servers.nats.clone(),
             stop_with: StopWith::Terminate,
         }

@@ -55,7 +55,7 @@ impl Options {
         self
     }
 
-    /// A variable for one of our programs.
+    /// A variable for one of our programs, or for the broker.
     #[must_use]
     pub fn set(mut self, part: impl Into<Part>, name: &str, value: impl Into<String>) -> Self {
         self.environment.entry(part.into()).or_default().push((name.to_owned(), value.into()));

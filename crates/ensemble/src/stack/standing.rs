@@ -359,5 +359,6 @@ fn passed_on() -> std::collections::HashMap<Part, Vec<(String, String)>> {
     let mut passed: std::collections::HashMap<_, _> =
         Part::ALL.into_iter().filter(|part| part.is_ours()).map(|part| (part, everybody.clone())).collect();
     passed.entry(Service::Order.into()).or_default().extend(wanted("EXPIRES_AFTER"));
+    passed.entry(Part::Nats).or_default().extend(wanted("NATS_SYNC_INTERVAL"));
     passed
 }

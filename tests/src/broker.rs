@@ -1,0 +1,193 @@
+//! The broker, as somebody with a hand on it: streams read, emptied, deleted, made otherwise.
+
+use std::{collections::HashSet, time::Duration};
+
+use anyhow::Context as _;
+use async_nats::{
+    HeaderMap,
+    header::NATS_MESSAGE_ID,
+    jetstream::{
+        self,
+        consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+        stream::{Config, Info},
+    },
+};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use uuid::Uuid;
+
+/// A connection of its own.
+#[derive(Clone, Debug)]
+pub struct Broker {
+    jetstream: jetstream::Context,
+}
+
+impl Broker {
+    /// At that address.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn at(url: &str) -> anyhow::Result<Self> {
+        let client = async_nats::ConnectOptions::new().connect(url).await.context("the broker does not answer")?;
+        Ok(Self { jetstream: jetstream::new(client) })
+    }
+
+    /// How a stream is.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn stream(&self, name: &str) -> anyhow::Result<Info> {
+        Ok(self.jetstream.get_stream(name).await?.cached_info().clone())
+    }
+
+    /// The events that a stream holds, whatever their generation, with their sequences.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn held(&self, stream: &str) -> anyhow::Result<Vec<(u64, Uuid)>> {
+        let config = pull::Config { ack_policy: AckPolicy::None, headers_only: true, ..pull::Config::default() };
+        let consumer: PullConsumer = self.jetstream.create_consumer_on_stream(config, stream).await?;
+        let mut held = Vec::new();
+        let mut left = consumer.cached_info().num_pending;
+        while left > 0 {
+            let mut page = consumer.fetch().max_messages(1000).messages().await?;
+            while let Some(message) = page.next().await {
+                let message = message.map_err(|error| anyhow::anyhow!("{error}"))?;
+                let info = message.info().map_err(|error| anyhow::anyhow!("{error}"))?;
+                left = info.pending;
+                let id = message.headers.as_ref().and_then(|headers| headers.get(NATS_MESSAGE_ID));
+                let event = id.and_then(|id| id.as_str().split('/').next()?.parse().ok());
+                held.extend(event.map(|event| (info.stream_sequence, event)));
+            }
+        }
+        self.jetstream.delete_consumer_from_stream(&consumer.cached_info().name, stream).await?;
+        Ok(held)
+    }
+
+    /// Those events alone.
+    ///
+    /// # Errors
+    /// When the stream cannot be read.
+    pub async fn events(&self, stream: &str) -> anyhow::Result<HashSet<Uuid>> {
+        Ok(self.held(stream).await?.into_iter().map(|(_, event)| event).collect())
+    }
+
+    /// Deletes the stream.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn delete_stream(&self, name: &str) -> anyhow::Result<()> {
+        self.jetstream.delete_stream(name).await.map(drop).context("the stream cannot be deleted")
+    }
+
+    /// Makes a stream.
+    ///
+    /// # Errors
+    /// When it is there, or somebody else's.
+    pub async fn make_stream(&self, config: Config) -> anyhow::Result<()> {
+        self.jetstream.create_stream(config).await.map(drop).context("the stream cannot be made")
+    }
+
+    /// Changes a stream.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn change_stream(&self, config: Config) -> anyhow::Result<()> {
+        self.jetstream.update_stream(config).await.map(drop).context("the stream cannot be changed")
+    }
+
+    /// Empties a stream.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn purge(&self, stream: &str) -> anyhow::Result<()> {
+        self.jetstream.get_stream_no_info(stream).await?.purge().await.map(drop).context("the stream cannot be purged")
+    }
+
+    /// Publishes a message of that size, which nobody hears.
+    ///
+    /// # Errors
+    /// When it is not taken.
+    pub async fn fill(&self, subject: &'static str, bytes: usize) -> anyhow::Result<()> {
+        self.jetstream.publish(subject, vec![b'x'; bytes].into()).await?.await.map(drop).context("it is not taken")
+    }
+
+    /// Takes away all messages under that subject.
+    ///
+    /// # Errors
+    /// When the stream is not there.
+    pub async fn clear(&self, stream: &str, subject: &str) -> anyhow::Result<()> {
+        let stream = self.jetstream.get_stream_no_info(stream).await?;
+        stream.purge().filter(subject).await.map(drop).context("the subject cannot be cleared")
+    }
+
+    /// Deletes one message.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn delete_message(&self, stream: &str, sequence: u64) -> anyhow::Result<()> {
+        let stream = self.jetstream.get_stream_no_info(stream).await?;
+        stream.delete_message(sequence).await.map(drop).context("the message cannot be deleted")
+    }
+
+    /// The names of a stream's durables.
+    ///
+    /// # Errors
+    /// When the stream is not there.
+    pub async fn durables(&self, stream: &str) -> anyhow::Result<Vec<String>> {
+        let stream = self.jetstream.get_stream(stream).await?;
+        let mut consumers = stream.consumers();
+        let mut names = Vec::new();
+        while let Some(info) = consumers.try_next().await? {
+            names.extend(info.config.durable_name);
+        }
+        Ok(names)
+    }
+
+    /// How a durable is.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn durable(&self, stream: &str, name: &str) -> anyhow::Result<jetstream::consumer::Info> {
+        let durable: PullConsumer = self.jetstream.get_consumer_from_stream(name, stream).await?;
+        Ok(durable.cached_info().clone())
+    }
+
+    /// Deletes a durable.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub async fn delete_durable(&self, stream: &str, name: &str) -> anyhow::Result<()> {
+        self.jetstream.delete_consumer_from_stream(name, stream).await.map(drop).context("the durable cannot be deleted")
+    }
+
+    /// Makes a durable of that name and subject that begins with what comes next.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn make_durable_from_now_on(&self, stream: &str, name: &str, subject: &str) -> anyhow::Result<()> {
+        let config = pull::Config {
+            durable_name: Some(name.to_owned()),
+            deliver_policy: DeliverPolicy::New,
+            ack_policy: AckPolicy::Explicit,
+            ack_wait: Duration::from_secs(5),
+            filter_subject: subject.to_owned(),
+            ..pull::Config::default()
+        };
+        self.jetstream.create_consumer_on_stream(config, stream).await.map(drop).context("the durable cannot be made")
+    }
+
+    /// Publishes each message of the stream once more, as somebody who knows its bytes.
+    ///
+    /// # Errors
+    /// When one is not taken.
+    pub async fn repeat(&self, stream: &str, sequences: impl Iterator<Item = u64>) -> anyhow::Result<()> {
+        let handle = self.jetstream.get_stream_no_info(stream).await?;
+        for sequence in sequences {
+            let Ok(message) = handle.get_raw_message(sequence).await else { continue };
+            let mut headers: HeaderMap = message.headers;
+            headers.insert(NATS_MESSAGE_ID, format!("{}/g99", Uuid::now_v7()).as_str());
+            self.jetstream.publish_with_headers(message.subject, headers, message.payload).await?.await?;
+        }
+        Ok(())
+    }
+}
