@@ -37,6 +37,10 @@ mod rooms;
 
 pub use service::Service;
 
+/// A service allocates small things for each message and frees them on another thread, which the system's allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Statements by name: what a test prepares against a migrated schema.
 pub type Statements = &'static [(&'static str, &'static str)];
 

@@ -147,7 +147,7 @@ struct Orders {
 #[utoipa::path(post, path = "/v1/orders", request_body = NewOrder,
     params(("Prefer" = Option<String>, Header, description = "`wait=10`: up to 30 seconds", example = "wait=10")),
     responses(
-        (status = 201, description = "It is confirmed, or has ended", body = OrderScreen),
+        (status = 201, description = "It is confirmed, or has ended. The other services' parts as the order has heard of them", body = OrderScreen),
         (status = 202, description = "It is accepted. Without `Prefer` the order's own part alone", body = OrderScreen)
     ))]
 async fn place(State(app): State<App>, prefer: Prefer, order: Command<NewOrder>) -> Result<Response, Problem> {
@@ -161,11 +161,8 @@ async fn place(State(app): State<App>, prefer: Prefer, order: Command<NewOrder>)
     }
     let _ = prefer.wait_for(app.rest(id), app.house.stopping()).await;
     // It is accepted whatever becomes of this look at it.
-    let answer = match app.screen(id).await {
-        Ok(Some(screen)) => {
-            let status = if screen.own.summary.status.rests() { 201 } else { 202 };
-            answer.showing(Receipt::new(status, &screen))
-        }
+    let answer = match app.waited_for(id).await {
+        Ok(Some((rests, screen))) => answer.showing(Receipt::new(if rests { 201 } else { 202 }, &screen)),
         Ok(None) => answer,
         Err(error) => {
             tracing::warn!(%error, "an order was accepted, and cannot be shown");
@@ -257,7 +254,8 @@ impl App {
                 Ok(None) => return,
                 Err(error) => tracing::warn!(%error, "an order is waited for, and cannot be read"),
             }
-            watching.moved().await;
+            // It says so when it comes to rest.
+            watching.spoke().await;
         }
     }
 
@@ -268,6 +266,18 @@ impl App {
         let own = screen::own(id, &order, &timeline, &parts.waiting(), time::OffsetDateTime::now_utc().into());
         let (stock, payment, shipment) = (Some(parts.stock), Some(parts.payment), Some(parts.shipment));
         Ok(Some(OrderScreen { own, stock, payment, shipment, timeline }))
+    }
+
+    /// What whoever waited is shown, and whether the order rests. Then every word about it has been heard, and asking the
+    /// three others for theirs would cost more than the saga; else what it waits for is theirs to tell.
+    async fn waited_for(&self, id: OrderId) -> sqlx::Result<Option<(bool, OrderScreen)>> {
+        let Some((order, timeline)) = self.told(id).await? else { return Ok(None) };
+        if !screen::status(&order.standing).rests() {
+            return Ok(self.screen(id).await?.map(|screen| (screen.own.summary.status.rests(), screen)));
+        }
+        let own = screen::own(id, &order, &timeline, &[], time::OffsetDateTime::now_utc().into());
+        let [stock, payment, shipment] = screen::heard(&timeline).map(Some);
+        Ok(Some((true, OrderScreen { own, stock, payment, shipment, timeline })))
     }
 
     /// The order with the timeline that led to it: read between two looks at the order that see the same.

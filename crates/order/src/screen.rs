@@ -229,6 +229,45 @@ pub(crate) fn events_of(log: Vec<chassis::commit::log::Entry>) -> Vec<Entry> {
     events.map(told).collect()
 }
 
+/// Stock, payment and shipment as the order has heard of them: the last word of each, in that service's own words.
+#[cfg(feature = "shell")]
+pub(crate) fn heard(timeline: &[Entry]) -> [Part; 3] {
+    let last = |words: &[(&EventInfo, &str)]| {
+        let word = |entry: &Entry| words.iter().find(|(event, _)| event.ty == entry.ty).map(|(_, status)| *status);
+        Part::without(timeline.iter().rev().find_map(word).unwrap_or("none"))
+    };
+    [
+        last(&[
+            (StockReserved::INFO, "reserved"),
+            (StockUnavailable::INFO, "unavailable"),
+            (StockCommitted::INFO, "committed"),
+            (StockReleased::INFO, "released"),
+        ]),
+        last(&[
+            (PaymentAuthorized::INFO, "authorized"),
+            (PaymentDeclined::INFO, "declined"),
+            (PaymentCaptured::INFO, "captured"),
+            (PaymentCaptureFailed::INFO, "voiding"),
+            (PaymentVoided::INFO, "voided"),
+            (PaymentRefunded::INFO, "refunded"),
+        ]),
+        last(&[
+            (ShipmentScheduled::INFO, "scheduled"),
+            (ShipmentRefused::INFO, "refused"),
+            (ShipmentCancelled::INFO, "cancelled"),
+            (ShipmentDispatched::INFO, "dispatched"),
+        ]),
+    ]
+}
+
+#[cfg(feature = "shell")]
+impl Part {
+    /// A part of which only the word is known.
+    pub(crate) fn without(status: &str) -> Self {
+        Self { status: status.to_owned(), tracking: None, waiting: None }
+    }
+}
+
 /// The order in a list.
 pub fn summary(id: OrderId, order: &Purchase) -> Summary {
     Summary {

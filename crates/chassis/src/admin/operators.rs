@@ -42,7 +42,8 @@ crate::statements! {
     CLAIMS = "select json_build_object('id', id, 'door', door, 'type', type, 'source', source, 'happened', happened,
             'causation', causation, 'trace_id', replace(trace_id::text, '-', ''), 'because', because, 'taken_at', taken_at)
         from (
-            select id, door, type, source, happened, causation, trace_id, because, taken_at from chassis.claims where saga = $1
+            select id, door, type, source, happened, causation, trace_id, because, taken_at from chassis.claims
+                where id between chassis.first_of($1) and chassis.last_of($1) and saga = $1
             union all
             select id, 'command', type, source, happened, null, trace_id, because, taken_at from chassis.requests where saga = $1
         ) as claims order by taken_at, id";
@@ -50,7 +51,7 @@ crate::statements! {
     OUTBOX = "select json_build_object('id', said.id, 'type', said.type, 'data', said.body::json, 'causation', said.causation,
             'said_at', said.said_at, 'published', pending.id is null)
         from chassis.outbox as said left join chassis.outbox_pending as pending on pending.id = said.id
-        where said.saga = $1 order by said.said_at, said.id";
+        where said.id between chassis.first_of($1) and chassis.last_of($1) and said.saga = $1 order by said.said_at, said.id";
 
     DEADLINES = "select json_build_object('name', name, 'at', at) from chassis.deadlines where saga = $1 order by at, name";
 

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use events::SagaId;
 use saga::{Context, batch::Arrived};
 use sqlx::{PgPool, Postgres, pool::PoolConnection};
 use tokio::{
@@ -182,6 +183,7 @@ impl<S: Service> Committer<S> {
 
     fn hand_on(&self, effects: Effects<S>, answers: &mut [Option<Answer>], start: Instant) {
         let Effects { settled, said, asked, sagas, .. } = effects;
+        let spoke: Vec<SagaId> = said.iter().filter_map(|said| said.saga).collect();
         self.handoff.outlet.offer(said);
         for asked in asked {
             // Full: it is due later, and found by the sweep.
@@ -195,7 +197,7 @@ impl<S: Service> Committer<S> {
                 let _ = answer.send(Ok(settled));
             }
         }
-        self.handoff.watchers.wake(sagas);
+        self.handoff.watchers.wake(sagas, spoke);
     }
 
     /// The batch's own span, linked to each input's; none where none of those is recorded.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 crate::statements! {
     /// What came, then what came of it.
     OF_SAGA = "select id, door, type, source, happened, causation, trace_id, because, taken_at, true as published, 0 as place
-            from chassis.claims where saga = $1
+            from chassis.claims where id between chassis.first_of($1) and chassis.last_of($1) and saga = $1
         union all
         select id, 'command', type, source, happened, null, trace_id, because, taken_at, true, 0
             from chassis.requests where saga = $1
@@ -16,7 +16,7 @@ crate::statements! {
         select o.id, 'said', o.type, $2, o.said_at, o.causation,
                nullif(replace(substr(o.traceparent, 4, 32), '-', ''), '')::uuid, null, o.said_at,
                not exists (select from chassis.outbox_pending as p where p.id = o.id), 1
-            from chassis.outbox as o where o.saga = $1
+            from chassis.outbox as o where o.id between chassis.first_of($1) and chassis.last_of($1) and o.saga = $1
         order by taken_at, place, id";
 }
 

@@ -12,39 +12,47 @@ use tokio::sync::watch;
 /// A move that another replica committed is seen after so long at the latest.
 const LOOK_ANYWAY: Duration = Duration::from_millis(500);
 
-/// Who waits for which saga in this process.
+/// Who waits for which saga in this process. What is sent is how often the saga has said something.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Watchers(Arc<Mutex<HashMap<SagaId, watch::Sender<()>>>>);
+pub(crate) struct Watchers(Arc<Mutex<HashMap<SagaId, watch::Sender<u64>>>>);
 
 /// Waits for one saga, until it is dropped.
 #[derive(Debug)]
 pub struct Watching {
     saga: SagaId,
-    moved: watch::Receiver<()>,
+    moved: watch::Receiver<u64>,
+    /// How often it had said something when it was last looked at.
+    said: u64,
     watchers: Watchers,
 }
 
 impl Watchers {
     /// From now on; look at the saga *after* this, or a move in between is missed.
     pub(crate) fn watch(&self, saga: SagaId) -> Watching {
-        let moved = self.watched().entry(saga).or_insert_with(|| watch::Sender::new(())).subscribe();
-        Watching { saga, moved, watchers: self.clone() }
+        let moved = self.watched().entry(saga).or_insert_with(|| watch::Sender::new(0)).subscribe();
+        let said = *moved.borrow();
+        Watching { saga, moved, said, watchers: self.clone() }
     }
 
-    /// These have moved.
-    pub(crate) fn wake(&self, sagas: impl IntoIterator<Item = SagaId>) {
+    /// These have moved, and those have also said something.
+    pub(crate) fn wake(&self, moved: impl IntoIterator<Item = SagaId>, spoke: impl IntoIterator<Item = SagaId>) {
         let watched = self.watched();
         if watched.is_empty() {
             return;
         }
-        for saga in sagas {
-            if let Some(moved) = watched.get(&saga) {
-                moved.send_replace(());
+        for saga in spoke {
+            if let Some(watching) = watched.get(&saga) {
+                watching.send_modify(|said| *said += 1);
+            }
+        }
+        for saga in moved {
+            if let Some(watching) = watched.get(&saga) {
+                watching.send_modify(|_| ());
             }
         }
     }
 
-    fn watched(&self) -> MutexGuard<'_, HashMap<SagaId, watch::Sender<()>>> {
+    fn watched(&self) -> MutexGuard<'_, HashMap<SagaId, watch::Sender<u64>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -54,6 +62,14 @@ impl Watching {
     pub async fn moved(&mut self) {
         // The sender is in the map as long as this is; and a time-out is a reason to look.
         let _ = tokio::time::timeout(LOOK_ANYWAY, self.moved.changed()).await;
+    }
+
+    /// As [`moved`](Self::moved), for whoever need not look at what the saga only takes note of: returns when it has said
+    /// something, or may have.
+    pub async fn spoke(&mut self) {
+        let before = self.said;
+        let _ = tokio::time::timeout(LOOK_ANYWAY, self.moved.wait_for(|said| *said != before)).await;
+        self.said = *self.moved.borrow();
     }
 }
 
@@ -78,13 +94,21 @@ mod tests {
         let watchers = Watchers::default();
         let (one, other) = (SagaId::from(Uuid::from_u128(1)), SagaId::from(Uuid::from_u128(2)));
         let (mut first, mut second, mut third) = (watchers.watch(one), watchers.watch(one), watchers.watch(other));
-        watchers.wake([one]);
+        watchers.wake([one], []);
         let start = tokio::time::Instant::now();
         first.moved().await;
         second.moved().await;
         assert_eq!(start.elapsed(), Duration::ZERO);
         third.moved().await;
         assert_eq!(start.elapsed(), LOOK_ANYWAY, "looked anyway");
+
+        let start = tokio::time::Instant::now();
+        watchers.wake([one], []);
+        first.spoke().await;
+        assert_eq!(start.elapsed(), LOOK_ANYWAY, "a move without a word");
+        watchers.wake([one], [one]);
+        first.spoke().await;
+        assert_eq!(start.elapsed(), LOOK_ANYWAY, "a word");
         drop((first, third));
         assert_eq!(watchers.watched().len(), 1);
         drop(second);

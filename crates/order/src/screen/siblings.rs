@@ -100,9 +100,3 @@ async fn part(client: &Client, path: String) -> Part {
         _ => unavailable(),
     }
 }
-
-impl Part {
-    fn without(status: &str) -> Self {
-        Self { status: status.to_owned(), tracking: None, waiting: None }
-    }
-}
