@@ -14,6 +14,7 @@ mod participant;
 mod reactions;
 mod records;
 
+pub mod attention;
 pub mod batch;
 pub mod examples;
 pub mod explore;
