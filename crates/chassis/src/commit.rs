@@ -24,6 +24,7 @@ use crate::service::Service;
 mod claims;
 mod committer;
 mod door;
+mod dry_run;
 mod effects;
 mod transaction;
 mod watch;
@@ -36,10 +37,12 @@ pub use watch::Watching;
 pub(crate) use claims::forget;
 pub(crate) use committer::{Committer, Handoff};
 pub(crate) use door::{Kind, door};
+pub(crate) use dry_run::{Foretold, dry_run};
 pub(crate) use effects::envelope;
 pub(crate) use watch::Watchers;
 
-pub(crate) const STATEMENTS: &[crate::Statements] = &[claims::STATEMENTS, effects::STATEMENTS, log::STATEMENTS];
+pub(crate) const STATEMENTS: &[crate::Statements] =
+    &[claims::STATEMENTS, dry_run::STATEMENTS, effects::STATEMENTS, log::STATEMENTS];
 
 /// How inputs take effect.
 #[derive(Args, Clone, Debug)]

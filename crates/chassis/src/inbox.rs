@@ -9,6 +9,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 use async_nats::jetstream::{AckKind, Message};
 use clap::Args;
 use events::SagaId;
+use saga::{Claim, batch::Arrived};
 use serde::Serialize;
 use sqlx::PgPool;
 use time::OffsetDateTime;
@@ -23,7 +24,7 @@ use uuid::Uuid;
 use crate::{
     broker::Broker,
     calls::Backoff,
-    commit::{Door, Error, Incoming, Settled},
+    commit::{Door, Error, Foretold, Incoming, Settled, dry_run},
     lease::Lease,
     service::Service,
     shutdown::Shutdown,
@@ -70,6 +71,8 @@ pub(crate) struct Inbox<S: Service> {
     pub(crate) broker: Broker,
     pub(crate) metrics: Metrics,
     pub(crate) settings: Settings,
+    /// How long a saga may stand still: what a dry run decides with.
+    pub(crate) patience: Duration,
     /// While true this replica pulls nothing.
     pub(crate) paused: watch::Sender<bool>,
 }
@@ -211,6 +214,16 @@ impl<S: Service> Inbox<S> {
         Ok(end)
     }
 
+    /// What would come of it now, without a commit.
+    pub(crate) async fn foretell(&self, heard: &Result<Heard<S::Input>, Unread>) -> sqlx::Result<Foretold> {
+        let heard = match heard {
+            Ok(heard) => heard,
+            Err(unread) => return Ok(unread.foretold()),
+        };
+        let arrived = Arrived { claim: Claim::Event(heard.envelope.id), input: heard.input.clone() };
+        dry_run::<S>(&self.pool, arrived, self.patience).await
+    }
+
     /// Takes what was heard through the door, once.
     pub(crate) async fn take(&self, heard: &Result<Heard<S::Input>, Unread>) -> Result<End, NotNow> {
         let heard = match heard {
@@ -220,7 +233,7 @@ impl<S: Service> Inbox<S> {
         let Heard { envelope, content, input } = heard;
         match self.door.take(Incoming::event(envelope.clone(), *content, telemetry::current(), input.clone())).await {
             Ok(settled) => Ok(end_of(settled)),
-            Err(Error::Poison(text)) => Ok(End::Dead(Reason { code: "poison", text })),
+            Err(Error::Poison(text)) => Ok(End::Dead(Reason::new("poison", text))),
             Err(error @ (Error::Full { .. } | Error::Away | Error::Stopping)) => Err(NotNow::Door(error)),
         }
     }
@@ -230,16 +243,10 @@ fn end_of(settled: Settled) -> End {
     match settled {
         Settled::Taken { .. } => End::Done(Done::Taken),
         Settled::Repeated(_) => End::Done(Done::Repeated),
-        Settled::NotYet(because) => {
-            End::NotYet(Reason { code: "too_early", text: format!("what it stands on has not come: {because:?}") })
-        }
-        Settled::Contradiction(_) => {
-            End::Dead(Reason { code: "contradiction", text: "it cannot be true beside what is known".into() })
-        }
-        Settled::OtherBody => {
-            End::Dead(Reason { code: "other_content", text: "another event took effect under the same id".into() })
-        }
-        Settled::Refused(problem) => End::Dead(Reason { code: "refused", text: problem.detail }),
+        Settled::NotYet(because) => End::NotYet(Reason::new("too_early", format!("what it stands on has not come: {because:?}"))),
+        Settled::Contradiction(_) => End::Dead(Reason::new("contradiction", "it cannot be true beside what is known")),
+        Settled::OtherBody => End::Dead(Reason::new("other_content", "another event took effect under the same id")),
+        Settled::Refused(problem) => End::Dead(Reason::new("refused", problem.detail)),
     }
 }
 

@@ -111,7 +111,7 @@ async fn start<S: Service>(
     };
     let app = edge::app(&about, S::routes(house), S::PROBLEMS, &config.edge, &metrics);
     shutdown.spawn_taker("api", served(edge::serve(api, app, shutdown.intake())));
-    shutdown.spawn_taker("attention", admin::attention::run(pools.background.clone(), metrics.clone(), shutdown.intake()));
+    shutdown.spawn_taker("attention", admin::attention::run::<S>(pools.background.clone(), metrics.clone(), shutdown.intake()));
     let partner = S::partner(&config.own, &metrics).context("no client can be made for the partner")?;
     keep_time(&rooms.doors, &pools, &metrics, shutdown);
     call(&rooms.doors, &pools, partner, rooms.asked, &config.calls, shutdown);
@@ -121,6 +121,7 @@ async fn start<S: Service>(
         broker: broker.clone(),
         metrics: metrics.clone(),
         settings: config.inbox.clone(),
+        patience: config.commit.patience,
         paused: watch::Sender::new(false),
     });
     // It is filled once, here.

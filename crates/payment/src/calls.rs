@@ -13,7 +13,7 @@ use chassis::{
 use events::{Charge, Code, OrderId, Timestamp};
 use futures_util::future::BoxFuture;
 use reqwest::{Method, RequestBuilder, Url};
-use saga::{Answered, Request};
+use saga::Answered;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
@@ -65,7 +65,7 @@ impl CardGateway {
 
     async fn intent(&self, charge: &Charge) -> Result<Option<Intent>, Failure> {
         let answer = self.get(&format!("/v1/payment_intents/{charge}"), &[("expand[]", "latest_charge".to_owned())]).await?;
-        if answer.status.as_u16() == 404 { Ok(None) } else { read(&answer).map(Some) }
+        if answer.status.as_u16() == 404 { Ok(None) } else { answer.read().map(Some) }
     }
 
     async fn authorize(&self, call: &AuthorizeCard, key: &str) -> Result<Authorization, Failure> {
@@ -86,14 +86,14 @@ impl CardGateway {
             )
             .await?;
         match answer.status.as_u16() {
-            200 => granted(read(&answer)?),
-            _ => Ok(Authorization::Declined { code: read::<Refusal>(&answer)?.code() }),
+            200 => granted(answer.read()?),
+            _ => Ok(Authorization::Declined { code: answer.read::<Refusal>()?.code() }),
         }
     }
 
     async fn authorize_looked_up(&self, order: OrderId) -> Result<Option<Authorization>, Failure> {
         let query = format!("metadata['order_id']:'{order}'");
-        let found: List<Named> = read(&self.get("/v1/payment_intents/search", &[("query", query)]).await?)?;
+        let found: List<Named> = self.get("/v1/payment_intents/search", &[("query", query)]).await?.read()?;
         let Some(Named { id }) = found.data.into_iter().next() else { return Ok(None) };
         self.intent(&Charge(id)).await?.map(granted).transpose()
     }
@@ -114,8 +114,8 @@ impl CardGateway {
         let form = [("payment_intent", call.charge.0.clone()), ("amount", call.amount.amount.to_string())];
         let answer = self.post("/v1/refunds", &form, key).await?;
         match answer.status.as_u16() {
-            200 => Ok(refund_stands(&read(&answer)?)),
-            _ => match read::<Refusal>(&answer)?.code() {
+            200 => Ok(refund_stands(&answer.read()?)),
+            _ => match answer.read::<Refusal>()?.code() {
                 Code(code) if code == "charge_already_refunded" => Ok(Settlement::Done),
                 code => Ok(Settlement::Declined { code }),
             },
@@ -123,7 +123,7 @@ impl CardGateway {
     }
 
     async fn refund_looked_up(&self, charge: &Charge) -> Result<Option<Settlement>, Failure> {
-        let found: List<Refund> = read(&self.get("/v1/refunds", &[("payment_intent", charge.0.clone())]).await?)?;
+        let found: List<Refund> = self.get("/v1/refunds", &[("payment_intent", charge.0.clone())]).await?.read()?;
         Ok(found.data.iter().map(refund_stands).find(|refund| *refund == Settlement::Done))
     }
 }
@@ -132,10 +132,10 @@ impl Partner<Payment> for CardGateway {
     fn call<'a>(&'a self, call: &'a Call, key: &'a str) -> BoxFuture<'a, Result<Input, Failure>> {
         Box::pin(async move {
             Ok(match call {
-                Call::AuthorizeCard(call) => Input::AuthorizeCard(answered(call, self.authorize(call, key).await?)),
-                Call::CaptureCharge(call) => Input::CaptureCharge(answered(call, self.capture(call, key).await?)),
-                Call::VoidCharge(call) => Input::VoidCharge(answered(call, self.void(call, key).await?)),
-                Call::RefundCharge(call) => Input::RefundCharge(answered(call, self.refund(call, key).await?)),
+                Call::AuthorizeCard(call) => Input::AuthorizeCard(Answered::to(call, self.authorize(call, key).await?)),
+                Call::CaptureCharge(call) => Input::CaptureCharge(Answered::to(call, self.capture(call, key).await?)),
+                Call::VoidCharge(call) => Input::VoidCharge(Answered::to(call, self.void(call, key).await?)),
+                Call::RefundCharge(call) => Input::RefundCharge(Answered::to(call, self.refund(call, key).await?)),
             })
         })
     }
@@ -144,18 +144,18 @@ impl Partner<Payment> for CardGateway {
         Box::pin(async move {
             Ok(match call {
                 Call::AuthorizeCard(call) => {
-                    self.authorize_looked_up(call.order).await?.map(|found| Input::AuthorizeCard(answered(call, found)))
+                    self.authorize_looked_up(call.order).await?.map(|found| Input::AuthorizeCard(Answered::to(call, found)))
                 }
                 Call::CaptureCharge(call) => {
                     let found = self.intent(&call.charge).await?.and_then(|intent| intent.captured());
-                    found.map(|found| Input::CaptureCharge(answered(call, found)))
+                    found.map(|found| Input::CaptureCharge(Answered::to(call, found)))
                 }
                 Call::VoidCharge(call) => {
                     let gone = self.intent(&call.charge).await?.is_none_or(|intent| intent.status == "canceled");
-                    gone.then(|| Input::VoidCharge(answered(call, Settlement::Done)))
+                    gone.then(|| Input::VoidCharge(Answered::to(call, Settlement::Done)))
                 }
                 Call::RefundCharge(call) => {
-                    self.refund_looked_up(&call.charge).await?.map(|found| Input::RefundCharge(answered(call, found)))
+                    self.refund_looked_up(&call.charge).await?.map(|found| Input::RefundCharge(Answered::to(call, found)))
                 }
             })
         })
@@ -163,10 +163,10 @@ impl Partner<Payment> for CardGateway {
 
     fn burned(&self, call: &Call) -> Input {
         match call {
-            Call::AuthorizeCard(call) => Input::AuthorizeCard(answered(call, Authorization::Burned)),
-            Call::CaptureCharge(call) => Input::CaptureCharge(answered(call, Settlement::Burned)),
-            Call::VoidCharge(call) => Input::VoidCharge(answered(call, Settlement::Burned)),
-            Call::RefundCharge(call) => Input::RefundCharge(answered(call, Settlement::Burned)),
+            Call::AuthorizeCard(call) => Input::AuthorizeCard(Answered::to(call, Authorization::Burned)),
+            Call::CaptureCharge(call) => Input::CaptureCharge(Answered::to(call, Settlement::Burned)),
+            Call::VoidCharge(call) => Input::VoidCharge(Answered::to(call, Settlement::Burned)),
+            Call::RefundCharge(call) => Input::RefundCharge(Answered::to(call, Settlement::Burned)),
         }
     }
 
@@ -175,13 +175,9 @@ impl Partner<Payment> for CardGateway {
     }
 }
 
-fn answered<C: Request>(call: &C, answer: C::Answer) -> Answered<C> {
-    Answered { call: call.clone(), answer }
-}
-
 /// Keeps what is an answer, and says of the rest what is known of it.
 fn settled(answer: Response) -> Result<Response, Failure> {
-    let refusal = || read::<Refusal>(&answer).map(|refusal| refusal.error.ty.unwrap_or_default()).unwrap_or_default();
+    let refusal = || answer.read::<Refusal>().map(|refusal| refusal.error.ty.unwrap_or_default()).unwrap_or_default();
     let said = format!("the gateway answered {}", answer.status.as_u16());
     match answer.status.as_u16() {
         200 | 402 | 404 => Ok(answer),
@@ -192,11 +188,6 @@ fn settled(answer: Response) -> Result<Response, Failure> {
         500.. if answer.headers.contains_key("idempotent-replayed") => Err(Failure::StoredError(said)),
         _ => Err(Failure::InDoubt(said)),
     }
-}
-
-fn read<'a, T: Deserialize<'a>>(answer: &'a Response) -> Result<T, Failure> {
-    serde_json::from_slice(&answer.body)
-        .map_err(|error| Failure::InDoubt(format!("the gateway's answer cannot be read: {error}")))
 }
 
 fn granted(intent: Intent) -> Result<Authorization, Failure> {
@@ -219,10 +210,10 @@ fn granted(intent: Intent) -> Result<Authorization, Failure> {
 /// A capture's or a void's answer: done when the payment is as wished, whether by this call or before.
 fn settlement(answer: &Response, wished: &str) -> Result<Settlement, Failure> {
     if answer.status.as_u16() == 200 {
-        let intent: Intent = read(answer)?;
+        let intent: Intent = answer.read()?;
         return Ok(if intent.status == wished { Settlement::Done } else { Settlement::Declined { code: Code(intent.status) } });
     }
-    let refusal: Refusal = read(answer)?;
+    let refusal: Refusal = answer.read()?;
     let there = refusal.error.payment_intent.as_ref().is_some_and(|intent| intent.status == wished);
     Ok(if there { Settlement::Done } else { Settlement::Declined { code: refusal.code() } })
 }

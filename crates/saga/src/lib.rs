@@ -17,6 +17,7 @@ mod records;
 mod ways;
 mod whole;
 
+pub mod attention;
 pub mod batch;
 pub mod examples;
 pub mod explore;

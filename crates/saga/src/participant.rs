@@ -184,3 +184,10 @@ impl Claim {
         }
     }
 }
+
+impl<C: Request> Answered<C> {
+    /// That call, so answered.
+    pub fn to(call: &C, answer: C::Answer) -> Self {
+        Self { call: call.clone(), answer }
+    }
+}

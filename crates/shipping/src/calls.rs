@@ -12,7 +12,7 @@ use chassis::{
 use events::{Code, OrderId, Timestamp, Tracking};
 use futures_util::future::BoxFuture;
 use reqwest::{Method, RequestBuilder, Url};
-use saga::{Answered, Request};
+use saga::Answered;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -60,8 +60,8 @@ impl Carrier {
         let request = self.client.request(Method::POST, "/v1/bookings").header("Idempotency-Key", key).json(&body);
         let answer = self.send(request).await?;
         match answer.status.as_u16() {
-            200 | 201 => Ok(read::<Booking>(&answer)?.booked()),
-            _ => Ok(Booked::Declined { code: read::<Refusal>(&answer)?.code }),
+            200 | 201 => Ok(answer.read::<Booking>()?.booked()),
+            _ => Ok(Booked::Declined { code: answer.read::<Refusal>()?.code }),
         }
     }
 
@@ -71,19 +71,19 @@ impl Carrier {
         match answer.status.as_u16() {
             // Nothing there, or nothing there any more, is what a cancellation wants.
             200 | 404 => Ok(TakenBack::Done),
-            _ => Ok(TakenBack::Declined { code: read::<Refusal>(&answer)?.code }),
+            _ => Ok(TakenBack::Declined { code: answer.read::<Refusal>()?.code }),
         }
     }
 
     async fn booked(&self, order: OrderId) -> Result<Option<Booked>, Failure> {
         let query = [("reference", order.to_string())];
-        let found: Found = read(&self.send(self.client.request(Method::GET, "/v1/bookings").query(&query)).await?)?;
+        let found: Found = self.send(self.client.request(Method::GET, "/v1/bookings").query(&query)).await?.read()?;
         Ok(found.data.into_iter().find(|booking| booking.status == "booked").map(Booking::booked))
     }
 
     async fn cancelled(&self, booking: &str) -> Result<Option<TakenBack>, Failure> {
         let answer = self.send(self.client.request(Method::GET, &format!("/v1/bookings/{booking}"))).await?;
-        let gone = answer.status.as_u16() == 404 || read::<Booking>(&answer)?.status == "cancelled";
+        let gone = answer.status.as_u16() == 404 || answer.read::<Booking>()?.status == "cancelled";
         Ok(gone.then_some(TakenBack::Done))
     }
 }
@@ -92,8 +92,8 @@ impl Partner<Shipping> for Carrier {
     fn call<'a>(&'a self, call: &'a Call, key: &'a str) -> BoxFuture<'a, Result<Input, Failure>> {
         Box::pin(async move {
             Ok(match call {
-                Call::BookShipment(call) => Input::BookShipment(answered(call, self.book(call, key).await?)),
-                Call::CancelBooking(call) => Input::CancelBooking(answered(call, self.cancel(call, key).await?)),
+                Call::BookShipment(call) => Input::BookShipment(Answered::to(call, self.book(call, key).await?)),
+                Call::CancelBooking(call) => Input::CancelBooking(Answered::to(call, self.cancel(call, key).await?)),
             })
         })
     }
@@ -102,10 +102,10 @@ impl Partner<Shipping> for Carrier {
         Box::pin(async move {
             Ok(match call {
                 Call::BookShipment(call) => {
-                    self.booked(call.order).await?.map(|found| Input::BookShipment(answered(call, found)))
+                    self.booked(call.order).await?.map(|found| Input::BookShipment(Answered::to(call, found)))
                 }
                 Call::CancelBooking(call) => {
-                    self.cancelled(&call.booking).await?.map(|found| Input::CancelBooking(answered(call, found)))
+                    self.cancelled(&call.booking).await?.map(|found| Input::CancelBooking(Answered::to(call, found)))
                 }
             })
         })
@@ -113,8 +113,8 @@ impl Partner<Shipping> for Carrier {
 
     fn burned(&self, call: &Call) -> Input {
         match call {
-            Call::BookShipment(call) => Input::BookShipment(answered(call, Booked::Burned)),
-            Call::CancelBooking(call) => Input::CancelBooking(answered(call, TakenBack::Burned)),
+            Call::BookShipment(call) => Input::BookShipment(Answered::to(call, Booked::Burned)),
+            Call::CancelBooking(call) => Input::CancelBooking(Answered::to(call, TakenBack::Burned)),
         }
     }
 
@@ -123,17 +123,13 @@ impl Partner<Shipping> for Carrier {
     }
 }
 
-fn answered<C: Request>(call: &C, answer: C::Answer) -> Answered<C> {
-    Answered { call: call.clone(), answer }
-}
-
 /// Keeps what is an answer, and says of the rest what is known of it.
 fn settled(answer: Response) -> Result<Response, Failure> {
     let said = format!("the carrier answered {}", answer.status.as_u16());
     match answer.status.as_u16() {
         200 | 201 | 404 | 422 => Ok(answer),
         // Same key, other parameters: a mistake of ours that no repeat mends, and no licence to draw another key.
-        400 if read::<Refusal>(&answer).is_ok_and(|refusal| refusal.code.0 == "idempotency_error") => {
+        400 if answer.read::<Refusal>().is_ok_and(|refusal| refusal.code.0 == "idempotency_error") => {
             Err(Failure::InDoubt(format!("{said}: the key was used otherwise")))
         }
         400 => Ok(answer),
@@ -141,11 +137,6 @@ fn settled(answer: Response) -> Result<Response, Failure> {
         500.. if answer.headers.contains_key("idempotent-replayed") => Err(Failure::StoredError(said)),
         _ => Err(Failure::InDoubt(said)),
     }
-}
-
-fn read<'a, T: Deserialize<'a>>(answer: &'a Response) -> Result<T, Failure> {
-    serde_json::from_slice(&answer.body)
-        .map_err(|error| Failure::InDoubt(format!("the carrier's answer cannot be read: {error}")))
 }
 
 #[derive(Deserialize)]

@@ -3,11 +3,15 @@
 //! | | |
 //! |---|---|
 //! | `GET /admin/sagas/{id}` | this participant's own truth about a saga |
+//! | `GET /admin/attention` | the sagas that need a person here, and why |
 //! | `GET /admin/pending` | what is committed and not known to be in the stream |
-//! | `GET /admin/dead-letters?state=` | what nobody could take; `replayed` and `discarded` are states, too |
+//! | `GET /admin/dead-letters?state=` | what nobody could take; `type=` and `since=` narrow; `replayed`, `discarded` and `set_aside` are states, too |
 //! | `GET /admin/dead-letters/{id}` | one, with its original headers and bytes |
+//! | `POST /admin/dead-letters/{id}/dry-run` | what the real reaction would do with it now, without a commit |
 //! | `POST /admin/dead-letters/{id}/replay` | through the door again: once more or a thousand times, its claim lets it in once |
 //! | `POST /admin/dead-letters/{id}/discard` | it never will; `{"note": "why"}` |
+//! | `POST /admin/dead-letters/{id}/park` | nobody need look at it now; `{"note": "why"}`, which is required |
+//! | `GET /admin/outbox?since=` | what was said since then, oldest first, and whether it is known to be in the stream |
 //! | `POST /admin/intents/{id}/retry-now` | do not wait for the backoff |
 //! | `GET /admin/consumer`, `POST /admin/consumer/{pause,resume}` | whether this replica takes messages |
 
@@ -22,17 +26,23 @@ use axum::{
     routing::{get, post},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use events::{CallId, SagaId, TraceContext};
+use events::{CallId, SagaId, Timestamp, TraceContext};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use time::OffsetDateTime;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::attention;
 use crate::{
     calls::intents,
     edge::{Page, Path, Problem, Query},
-    inbox::{End, Inbox, NotNow, dead_letter, parked, read},
+    inbox::{
+        End, Inbox, NotNow, dead_letter,
+        dead_letter::{Listed, Place},
+        parked, read,
+    },
     service::Service,
     telemetry,
 };
@@ -53,6 +63,11 @@ crate::statements! {
         from chassis.outbox as said left join chassis.outbox_pending as pending on pending.id = said.id
         where said.id between chassis.first_of($1) and chassis.last_of($1) and said.saga = $1 order by said.said_at, said.id";
 
+    OUTBOX_SINCE = "select said.id, said.said_at, json_build_object('id', said.id, 'type', said.type, 'saga', said.saga,
+            'said_at', said.said_at, 'published', pending.id is null) as shown
+        from chassis.outbox as said left join chassis.outbox_pending as pending on pending.id = said.id
+        where said.said_at >= $1 and (said.said_at, said.id) > ($2, $3) order by said.said_at, said.id limit $4";
+
     DEADLINES = "select json_build_object('name', name, 'at', at) from chassis.deadlines where saga = $1 order by at, name";
 
     PENDING = "select json_build_object('count', count(*), 'oldest', min(since)) from chassis.outbox_pending";
@@ -69,9 +84,13 @@ pub(crate) type Slot<S> = Arc<OnceLock<Arc<Inbox<S>>>>;
 pub(crate) fn routes<S: Service>(slot: Slot<S>) -> Router {
     Router::new()
         .route("/admin/sagas/{id}", get(saga::<S>))
+        .route("/admin/attention", get(needing::<S>))
         .route("/admin/pending", get(pending::<S>))
+        .route("/admin/outbox", get(outbox::<S>))
         .route("/admin/dead-letters", get(dead_letters::<S>))
         .route("/admin/dead-letters/{id}", get(show::<S>))
+        .route("/admin/dead-letters/{id}/dry-run", post(dry_run::<S>))
+        .route("/admin/dead-letters/{id}/park", post(park::<S>))
         .route("/admin/dead-letters/{id}/replay", post(replay::<S>))
         .route("/admin/dead-letters/{id}/discard", post(discard::<S>))
         .route("/admin/intents/{id}/retry-now", post(retry_now::<S>))
@@ -125,6 +144,14 @@ async fn objects(pool: &PgPool, statement: &'static str, saga: SagaId) -> sqlx::
     sqlx::query_scalar(statement).bind(saga.0).fetch_all(pool).await
 }
 
+async fn needing<S: Service>(Desk(inbox): Desk<S>) -> Result<Json<Value>, Problem> {
+    let usual = attention::usual(&inbox.pool).await.map_err(away)?;
+    let mut needing = attention::needing::<S>(&inbox.pool, &usual).await.map_err(away)?;
+    let count = needing.len();
+    needing.truncate(100);
+    Ok(Json(json!({"count": count, "first": needing})))
+}
+
 async fn pending<S: Service>(Desk(inbox): Desk<S>) -> Result<Json<Value>, Problem> {
     let mut pending: Value = sqlx::query_scalar(PENDING).fetch_one(&inbox.pool).await.map_err(away)?;
     let first: Vec<Value> = sqlx::query_scalar(PENDING_FIRST).fetch_all(&inbox.pool).await.map_err(away)?;
@@ -133,18 +160,33 @@ async fn pending<S: Service>(Desk(inbox): Desk<S>) -> Result<Json<Value>, Proble
 }
 
 #[derive(Deserialize)]
-struct Wanted {
-    #[serde(default)]
-    state: dead_letter::State,
+struct Since {
+    since: Timestamp,
+}
+
+async fn outbox<S: Service>(
+    Desk(inbox): Desk<S>,
+    Query(Since { since }): Query<Since>,
+    page: Page<Place>,
+) -> Result<Response, Problem> {
+    let (at, id) = page.after.unwrap_or((since.micros(), Uuid::nil()));
+    let said = sqlx::query(OUTBOX_SINCE)
+        .bind(OffsetDateTime::from(since))
+        .bind(OffsetDateTime::from(Timestamp::from_micros(at)))
+        .bind(id)
+        .bind(i64::try_from(page.to_load()).unwrap_or(i64::MAX))
+        .try_map(|row| Listed::of(&row, "said_at"));
+    let found = said.fetch_all(&inbox.pool).await.map_err(away)?;
+    Ok(page.answer(found, |one| one.place))
 }
 
 async fn dead_letters<S: Service>(
     Desk(inbox): Desk<S>,
-    Query(wanted): Query<Wanted>,
-    page: Page<dead_letter::Place>,
+    Query(wanted): Query<dead_letter::Wanted>,
+    page: Page<Place>,
 ) -> Result<Response, Problem> {
     let most = i64::try_from(page.to_load()).unwrap_or(i64::MAX);
-    let found = dead_letter::list(&inbox.pool, wanted.state, page.after, most).await.map_err(away)?;
+    let found = dead_letter::list(&inbox.pool, &wanted, page.after, most).await.map_err(away)?;
     Ok(page.answer(found, |one| one.place))
 }
 
@@ -154,22 +196,24 @@ async fn found<S: Service>(inbox: &Inbox<S>, id: Uuid) -> Result<dead_letter::De
 }
 
 async fn show<S: Service>(Desk(inbox): Desk<S>, Path(id): Path<Uuid>) -> Result<Json<Value>, Problem> {
-    let dead_letter::Dead { saga, state, code, reason, note, buried_at, letter } = found(&inbox, id).await?;
-    let mut shown = json!({
-        "id": id,
-        "saga": saga,
-        "state": state,
-        "code": code,
-        "reason": reason,
-        "note": note,
-        "buried_at": buried_at,
-        "subject": letter.subject,
-        "headers": letter.headers,
-    });
+    let dead = found(&inbox, id).await?;
+    let letter = &dead.letter;
+    let mut shown = json!(dead);
+    shown["subject"] = letter.subject.as_str().into();
+    shown["headers"] = json!(letter.headers);
     match std::str::from_utf8(&letter.body) {
         Ok(text) => shown["body"] = text.into(),
         Err(_) => shown["body_base64"] = BASE64_STANDARD.encode(&letter.body).into(),
     }
+    Ok(Json(shown))
+}
+
+async fn dry_run<S: Service>(Desk(inbox): Desk<S>, Path(id): Path<Uuid>) -> Result<Json<Value>, Problem> {
+    let letter = found(&inbox, id).await?.letter;
+    let heard = read::<S::Input>(|name| letter.header(name), &letter.body);
+    let foretold = inbox.foretell(&heard).await.map_err(away)?;
+    let mut shown = json!(foretold);
+    shown["id"] = json!(id);
     Ok(Json(shown))
 }
 
@@ -185,10 +229,11 @@ async fn replay<S: Service>(Desk(inbox): Desk<S>, Path(id): Path<Uuid>) -> Resul
     match end {
         End::Done(done) => {
             tracing::info!(dead_letter = %id, ?done, "an operator replayed a dead letter");
-            dead_letter::settle(&inbox.pool, id, dead_letter::State::Replayed, None).await.map_err(away)?;
+            dead_letter::replayed(&inbox.pool, id).await.map_err(away)?;
             Ok(Json(json!({"id": id, "outcome": done})))
         }
         End::NotYet(why) | End::Dead(why) => {
+            dead_letter::in_vain(&inbox.pool, id, &why).await.map_err(away)?;
             let detail = format!("{}: {}. It stays a dead letter.", why.code, why.text);
             Err(saga::Problem::new(409, "still-dead", "It still cannot be taken", detail).into())
         }
@@ -197,21 +242,45 @@ async fn replay<S: Service>(Desk(inbox): Desk<S>, Path(id): Path<Uuid>) -> Resul
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-struct Discard {
+struct Remark {
     note: Option<String>,
 }
 
-async fn discard<S: Service>(Desk(inbox): Desk<S>, Path(id): Path<Uuid>, body: Bytes) -> Result<Json<Value>, Problem> {
-    let Discard { note } = if body.is_empty() {
-        Discard::default()
-    } else {
+impl Remark {
+    fn of(body: &Bytes) -> Result<Self, Problem> {
+        if body.is_empty() {
+            return Ok(Self::default());
+        }
         let malformed = |error: serde_json::Error| Problem::of_status(StatusCode::BAD_REQUEST).saying(error.to_string());
-        serde_json::from_slice(&body).map_err(malformed)?
-    };
-    found(&inbox, id).await?;
-    dead_letter::settle(&inbox.pool, id, dead_letter::State::Discarded, note.as_deref()).await.map_err(away)?;
-    tracing::info!(dead_letter = %id, "an operator discarded a dead letter");
-    Ok(Json(json!({"id": id, "outcome": "discarded"})))
+        serde_json::from_slice(body).map_err(malformed)
+    }
+}
+
+async fn discard<S: Service>(Desk(inbox): Desk<S>, Path(id): Path<Uuid>, body: Bytes) -> Result<Json<Value>, Problem> {
+    let Remark { note } = Remark::of(&body)?;
+    settle(&inbox, id, dead_letter::State::Discarded, note.as_deref()).await
+}
+
+async fn park<S: Service>(Desk(inbox): Desk<S>, Path(id): Path<Uuid>, body: Bytes) -> Result<Json<Value>, Problem> {
+    let missing = || Problem::of_status(StatusCode::BAD_REQUEST).saying("A note is required: who parks it, and until when.");
+    let note = Remark::of(&body)?.note.filter(|note| !note.trim().is_empty()).ok_or_else(missing)?;
+    settle(&inbox, id, dead_letter::State::SetAside, Some(&note)).await
+}
+
+/// One that has taken effect, or never will, is past deciding.
+async fn settle<S: Service>(
+    inbox: &Inbox<S>,
+    id: Uuid,
+    state: dead_letter::State,
+    note: Option<&str>,
+) -> Result<Json<Value>, Problem> {
+    let was = found(inbox, id).await?.state;
+    if !dead_letter::settle(&inbox.pool, id, state, note).await.map_err(away)? {
+        let detail = format!("It is {was:?} already.");
+        return Err(saga::Problem::new(409, "already-settled", "It has been settled", detail).into());
+    }
+    tracing::info!(dead_letter = %id, ?state, "an operator settled a dead letter");
+    Ok(Json(json!({"id": id, "outcome": state})))
 }
 
 async fn retry_now<S: Service>(Desk(inbox): Desk<S>, Path(id): Path<CallId>) -> Result<Response, Problem> {

@@ -13,6 +13,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::{Request, RequestBuilder, Url};
+use serde::de::DeserializeOwned;
 use tower::{
     BoxError, Service, ServiceBuilder, ServiceExt as _, retry::Policy, timeout::error::Elapsed, util::BoxCloneSyncService,
 };
@@ -20,7 +21,10 @@ use tower_resilience_circuitbreaker::CircuitBreakerConfigError;
 use tracing::{Instrument as _, Span, field::Empty};
 
 use super::{Backoff, Breaker, CALLS_MAX, breaker, bulkhead};
-use crate::telemetry::{self, Metrics};
+use crate::{
+    service,
+    telemetry::{self, Metrics},
+};
 
 /// How one dependency is called.
 #[derive(Clone, Debug)]
@@ -80,6 +84,17 @@ pub struct Response {
     pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
+}
+
+impl Response {
+    /// Its body, as JSON of that form.
+    ///
+    /// # Errors
+    /// When it is of another form: what came of the call is then in doubt.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, service::Failure> {
+        serde_json::from_slice(&self.body)
+            .map_err(|error| service::Failure::InDoubt(format!("the partner's answer cannot be read: {error}")))
+    }
 }
 
 /// No answer.

@@ -11,7 +11,7 @@
 use std::{sync::Arc, time::Duration};
 
 use clap::Args;
-use saga::{Calls as _, Claim, Participant};
+use saga::{Calls as _, Claim, Participant, attention::TRIES_ALARMING};
 use sqlx::PgPool;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
@@ -48,8 +48,6 @@ const NOTES_MAX: usize = 256;
 /// Before what was never sent (circuit open, bulkhead full, connection refused) is tried again. It costs the partner
 /// nothing, and an intent that waited for minutes would sleep through the partner's recovery.
 const SOON: Backoff = Backoff { first: Duration::from_millis(250), most: Duration::from_secs(2) };
-/// From this try on, people are told.
-const TRIES_ALARMING: u32 = 3;
 
 /// How partners are called.
 #[derive(Args, Clone, Debug)]

@@ -3,33 +3,48 @@
 use events::{SagaId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::{PgPool, Row as _, postgres::PgRow};
+use sqlx::{
+    PgPool, Postgres, Row as _,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::reading::{Letter, storable};
 
 crate::statements! {
-    /// One that was replayed and died again is dead again; one that was discarded stays so.
-    BURY = "insert into chassis.dead_letters (id, saga, type, code, reason, subject, headers, body)
-        values ($1, $2, $3, $4, $5, $6, $7, $8)
-        on conflict (id) do update set state = 'dead', code = excluded.code, reason = excluded.reason, settled_at = null
+    /// One that was replayed and died again is dead again; one that was discarded, or set aside, stays so.
+    BURY = "insert into chassis.dead_letters (id, saga, type, code, reason, chain, subject, headers, body)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        on conflict (id) do update set state = 'dead', code = excluded.code, reason = excluded.reason, chain = excluded.chain,
+            attempts = chassis.dead_letters.attempts + 1, settled_at = null
         where chassis.dead_letters.state = 'replayed'";
+
+    IN_VAIN = "update chassis.dead_letters set attempts = attempts + 1, code = $2, reason = $3, chain = $4 where id = $1";
 
     COUNT = "select count(*) from chassis.dead_letters where state = 'dead'";
 
     LIST = "select id, buried_at, json_build_object('id', id, 'saga', saga, 'type', type, 'code', code, 'reason', reason,
-            'subject', subject, 'buried_at', buried_at, 'state', state, 'note', note, 'settled_at', settled_at) as shown
+            'attempts', attempts, 'subject', subject, 'buried_at', buried_at, 'state', state, 'note', note,
+            'settled_at', settled_at) as shown
         from chassis.dead_letters
-        where state = $1 and (buried_at, id) > ($2, $3) order by buried_at, id limit $4";
+        where state = $1 and (buried_at, id) > ($2, $3) and ($5::text is null or type = $5)
+            and ($6::timestamptz is null or buried_at >= $6)
+        order by buried_at, id limit $4";
 
-    OF_SAGA = "select json_build_object('id', id, 'type', type, 'code', code, 'reason', reason, 'buried_at', buried_at,
-            'state', state, 'note', note)
+    OF_SAGA = "select json_build_object('id', id, 'type', type, 'code', code, 'reason', reason, 'attempts', attempts,
+            'buried_at', buried_at, 'state', state, 'note', note)
         from chassis.dead_letters where saga = $1 order by buried_at, id";
 
-    FIND = "select saga, state, code, reason, note, buried_at, subject, headers, body from chassis.dead_letters where id = $1";
+    FIND = "select saga, state, code, reason, chain, attempts, note, buried_at, settled_at, subject, headers, body
+        from chassis.dead_letters where id = $1";
 
-    SETTLE = "update chassis.dead_letters set state = $2, note = coalesce($3, note), settled_at = clock_timestamp() where id = $1";
+    SETTLE = "update chassis.dead_letters set state = $2, note = coalesce($3, note), settled_at = clock_timestamp()
+        where id = $1 and state in ('dead', 'set_aside')";
+
+    /// Whatever it was: it has taken effect.
+    REPLAYED = "update chassis.dead_letters set state = 'replayed', settled_at = clock_timestamp() where id = $1";
 }
 
 /// Why something waits or is dead: a code that never changes, and what was found this time.
@@ -37,6 +52,26 @@ crate::statements! {
 pub(crate) struct Reason {
     pub(crate) code: &'static str,
     pub(crate) text: String,
+    /// What led to it, down to the root.
+    pub(crate) chain: Vec<String>,
+}
+
+impl Reason {
+    pub(crate) fn new(code: &'static str, text: impl Into<String>) -> Self {
+        Self { code, text: text.into(), chain: Vec::new() }
+    }
+
+    /// That error, with its sources.
+    pub(crate) fn of(code: &'static str, error: &dyn std::error::Error) -> Self {
+        let chain = std::iter::successors(error.source(), |error| error.source()).map(ToString::to_string).collect();
+        Self { code, text: error.to_string(), chain }
+    }
+
+    /// Binds code, reason and chain.
+    pub(super) fn bound_to<'q>(&self, query: Query<'q, Postgres, PgArguments>) -> Query<'q, Postgres, PgArguments> {
+        let chain: Vec<String> = self.chain.iter().map(|error| storable(error)).collect();
+        query.bind(self.code).bind(storable(&self.text)).bind(chain)
+    }
 }
 
 /// What an operator has made of a dead letter.
@@ -50,6 +85,8 @@ pub(crate) enum State {
     Replayed,
     /// It never will.
     Discarded,
+    /// Set aside with a note: nobody need look at it now, and it can still be replayed or discarded.
+    SetAside,
 }
 
 impl State {
@@ -58,6 +95,7 @@ impl State {
             Self::Dead => "dead",
             Self::Replayed => "replayed",
             Self::Discarded => "discarded",
+            Self::SetAside => "set_aside",
         }
     }
 
@@ -65,6 +103,7 @@ impl State {
         match word {
             "replayed" => Self::Replayed,
             "discarded" => Self::Discarded,
+            "set_aside" => Self::SetAside,
             _ => Self::Dead,
         }
     }
@@ -72,17 +111,13 @@ impl State {
 
 /// Keeps it. Committed when this returns: it may be acknowledged.
 pub(crate) async fn bury(pool: &PgPool, id: Uuid, saga: Option<SagaId>, letter: &Letter, why: &Reason) -> sqlx::Result<()> {
-    sqlx::query(BURY)
-        .bind(id)
-        .bind(saga.map(|saga| saga.0))
-        .bind(letter.ty())
-        .bind(why.code)
-        .bind(storable(&why.text))
-        .bind(storable(&letter.subject))
-        .bind(letter.headers_as_json())
-        .bind(letter.body.as_ref())
-        .execute(pool)
-        .await?;
+    letter.bound_to(BURY, id, saga, why).execute(pool).await?;
+    Ok(())
+}
+
+/// It was replayed, and still cannot be taken.
+pub(crate) async fn in_vain(pool: &PgPool, id: Uuid, why: &Reason) -> sqlx::Result<()> {
+    why.bound_to(sqlx::query(IN_VAIN).bind(id)).execute(pool).await?;
     Ok(())
 }
 
@@ -92,7 +127,7 @@ pub(crate) async fn count(pool: &PgPool) -> sqlx::Result<u64> {
     Ok(count.unsigned_abs())
 }
 
-/// Where a dead letter stands in the list, oldest first: microseconds since 1970, then its id.
+/// Where something stands in a list, oldest first: microseconds since 1970, then its id.
 pub(crate) type Place = (i64, Uuid);
 
 /// One, as lists show it.
@@ -104,18 +139,38 @@ pub(crate) struct Listed {
     pub(crate) place: Place,
 }
 
-/// Those in that state, oldest first, behind that place.
-pub(crate) async fn list(pool: &PgPool, state: State, after: Option<Place>, most: i64) -> sqlx::Result<Vec<Listed>> {
+impl Listed {
+    /// From the columns `id` and `shown`, and the one of its moment.
+    pub(crate) fn of(row: &PgRow, moment: &str) -> sqlx::Result<Self> {
+        let at = Timestamp::from(row.try_get::<OffsetDateTime, _>(moment)?);
+        Ok(Self { shown: row.try_get("shown")?, place: (at.micros(), row.try_get("id")?) })
+    }
+}
+
+/// Which are wanted.
+#[derive(Default, Deserialize, Debug)]
+pub(crate) struct Wanted {
+    #[serde(default)]
+    state: State,
+    /// Of that type alone.
+    #[serde(default, rename = "type")]
+    ty: Option<String>,
+    /// Buried then or later.
+    #[serde(default)]
+    since: Option<Timestamp>,
+}
+
+/// Those, oldest first, behind that place.
+pub(crate) async fn list(pool: &PgPool, wanted: &Wanted, after: Option<Place>, most: i64) -> sqlx::Result<Vec<Listed>> {
     let (at, id) = after.unwrap_or((0, Uuid::nil()));
     sqlx::query(LIST)
-        .bind(state.word())
+        .bind(wanted.state.word())
         .bind(OffsetDateTime::from(Timestamp::from_micros(at)))
         .bind(id)
         .bind(most)
-        .try_map(|row: PgRow| {
-            let at = Timestamp::from(row.try_get::<OffsetDateTime, _>("buried_at")?);
-            Ok(Listed { shown: row.try_get("shown")?, place: (at.micros(), row.try_get("id")?) })
-        })
+        .bind(&wanted.ty)
+        .bind(wanted.since.map(OffsetDateTime::from))
+        .try_map(|row: PgRow| Listed::of(&row, "buried_at"))
         .fetch_all(pool)
         .await
 }
@@ -126,14 +181,20 @@ pub(crate) async fn of_saga(pool: &PgPool, saga: SagaId) -> sqlx::Result<Vec<Val
 }
 
 /// One, whole.
-#[derive(Debug)]
+#[derive(Serialize, Debug)]
 pub(crate) struct Dead {
+    pub(crate) id: Uuid,
     pub(crate) saga: Option<SagaId>,
     pub(crate) state: State,
     pub(crate) code: String,
     pub(crate) reason: String,
+    /// What led to the reason, down to the root.
+    pub(crate) chain: Vec<String>,
+    pub(crate) attempts: i32,
     pub(crate) note: Option<String>,
     pub(crate) buried_at: Timestamp,
+    pub(crate) settled_at: Option<Timestamp>,
+    #[serde(skip)]
     pub(crate) letter: Letter,
 }
 
@@ -141,20 +202,30 @@ pub(crate) struct Dead {
 pub(crate) async fn find(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<Dead>> {
     let dead = |row: PgRow| {
         Ok(Dead {
+            id,
             saga: row.try_get::<Option<Uuid>, _>("saga")?.map(SagaId::from),
             state: State::of(&row.try_get::<String, _>("state")?),
             code: row.try_get("code")?,
             reason: row.try_get("reason")?,
+            chain: row.try_get("chain")?,
+            attempts: row.try_get("attempts")?,
             note: row.try_get("note")?,
             buried_at: row.try_get::<OffsetDateTime, _>("buried_at")?.into(),
+            settled_at: row.try_get::<Option<OffsetDateTime>, _>("settled_at")?.map(Timestamp::from),
             letter: Letter::stored(&row)?,
         })
     };
     sqlx::query(FIND).bind(id).try_map(dead).fetch_optional(pool).await
 }
 
-/// An operator has decided.
-pub(crate) async fn settle(pool: &PgPool, id: Uuid, state: State, note: Option<&str>) -> sqlx::Result<()> {
-    sqlx::query(SETTLE).bind(id).bind(state.word()).bind(note.map(storable)).execute(pool).await?;
+/// An operator has decided; false when that was too late.
+pub(crate) async fn settle(pool: &PgPool, id: Uuid, state: State, note: Option<&str>) -> sqlx::Result<bool> {
+    let settled = sqlx::query(SETTLE).bind(id).bind(state.word()).bind(note.map(storable)).execute(pool).await?;
+    Ok(settled.rows_affected() > 0)
+}
+
+/// It went through the door again, and that is committed.
+pub(crate) async fn replayed(pool: &PgPool, id: Uuid) -> sqlx::Result<()> {
+    sqlx::query(REPLAYED).bind(id).execute(pool).await?;
     Ok(())
 }

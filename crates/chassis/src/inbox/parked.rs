@@ -9,14 +9,11 @@ use sqlx::{PgPool, Row as _, postgres::PgRow};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{
-    dead_letter::Reason,
-    reading::{Letter, storable},
-};
+use super::{dead_letter::Reason, reading::Letter};
 
 crate::statements! {
-    PARK = "insert into chassis.parked (id, saga, type, code, reason, subject, headers, body, due)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp() + make_interval(secs => $9))
+    PARK = "insert into chassis.parked (id, saga, type, code, reason, chain, subject, headers, body, due)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp() + make_interval(secs => $10))
         on conflict (id) do nothing";
 
     /// `due` is the next try and the lease in one: whoever finds one due moves it ahead, and so has it to himself until then.
@@ -26,15 +23,16 @@ crate::statements! {
         )
         returning id, subject, headers, body, parked_at, tries, clock_timestamp() as now";
 
-    PUT_BACK = "update chassis.parked set tries = tries + 1, due = $2, code = $3, reason = $4 where id = $1";
+    PUT_BACK = "update chassis.parked set tries = tries + 1, due = $2, code = $3, reason = $4, chain = $5 where id = $1";
 
     REMOVE = "delete from chassis.parked where id = $1";
 
     /// In one statement, so that it is always in one of the two.
     BURY = "with gone as (delete from chassis.parked where id = $1 returning *)
-        insert into chassis.dead_letters (id, saga, type, code, reason, subject, headers, body)
-        select id, saga, type, $2, $3, subject, headers, body from gone
-        on conflict (id) do update set state = 'dead', code = excluded.code, reason = excluded.reason, settled_at = null
+        insert into chassis.dead_letters (id, saga, type, code, reason, chain, attempts, subject, headers, body)
+        select id, saga, type, $2, $3, $4, tries + 1, subject, headers, body from gone
+        on conflict (id) do update set state = 'dead', code = excluded.code, reason = excluded.reason, chain = excluded.chain,
+            attempts = chassis.dead_letters.attempts + excluded.attempts, settled_at = null
         where chassis.dead_letters.state = 'replayed'";
 
     OF_SAGA = "select json_build_object('id', id, 'type', type, 'code', code, 'reason', reason, 'parked_at', parked_at,
@@ -66,18 +64,7 @@ pub(crate) async fn park(
     why: &Reason,
     wait: Duration,
 ) -> sqlx::Result<()> {
-    sqlx::query(PARK)
-        .bind(id)
-        .bind(saga.map(|saga| saga.0))
-        .bind(letter.ty())
-        .bind(why.code)
-        .bind(storable(&why.text))
-        .bind(storable(&letter.subject))
-        .bind(letter.headers_as_json())
-        .bind(letter.body.as_ref())
-        .bind(wait.as_secs_f64())
-        .execute(pool)
-        .await?;
+    letter.bound_to(PARK, id, saga, why).bind(wait.as_secs_f64()).execute(pool).await?;
     Ok(())
 }
 
@@ -99,7 +86,7 @@ fn parked(row: PgRow) -> sqlx::Result<Parked> {
 /// It still came too early: it is due again then.
 pub(crate) async fn put_back(pool: &PgPool, id: Uuid, due: Timestamp, why: &Reason) -> sqlx::Result<()> {
     let due = OffsetDateTime::from(due);
-    sqlx::query(PUT_BACK).bind(id).bind(due).bind(why.code).bind(storable(&why.text)).execute(pool).await?;
+    why.bound_to(sqlx::query(PUT_BACK).bind(id).bind(due)).execute(pool).await?;
     Ok(())
 }
 
@@ -111,7 +98,7 @@ pub(crate) async fn remove(pool: &PgPool, id: Uuid) -> sqlx::Result<()> {
 
 /// Nobody tries it again by themselves.
 pub(crate) async fn bury(pool: &PgPool, id: Uuid, why: &Reason) -> sqlx::Result<()> {
-    sqlx::query(BURY).bind(id).bind(why.code).bind(storable(&why.text)).execute(pool).await?;
+    why.bound_to(sqlx::query(BURY).bind(id)).execute(pool).await?;
     Ok(())
 }
 

@@ -2,13 +2,18 @@
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
-use events::{DecodeError, Envelope, Event, MalformedEnvelope};
+use events::{DecodeError, Envelope, Event, MalformedEnvelope, SagaId};
 use saga::Inputs;
 use sha2::{Digest as _, Sha256};
-use sqlx::{Row as _, postgres::PgRow};
+use sqlx::{
+    Postgres, Row as _,
+    postgres::{PgArguments, PgRow},
+    query::Query,
+};
 use uuid::Uuid;
 
 use super::{Done, End, Reason};
+use crate::commit::Foretold;
 
 /// No text of a message that is kept is longer, in bytes: neither a reason nor a name.
 const TEXT_MAX: usize = 1024;
@@ -35,7 +40,7 @@ pub(crate) struct Heard<I> {
 pub(crate) enum Unread {
     #[error(transparent)]
     Envelope(MalformedEnvelope),
-    #[error("the data of `{ty}` does not fit its type: {source}")]
+    #[error("the data of `{ty}` does not fit its type")]
     Data { ty: &'static str, source: serde_json::Error },
     #[error("unknown event type `{0}`")]
     UnknownType(String),
@@ -46,13 +51,24 @@ pub(crate) enum Unread {
 impl Unread {
     /// How such a message ends. The codes never change.
     pub(super) fn end(&self) -> End {
-        let why = |code| Reason { code, text: self.to_string() };
+        let why = |code| Reason::of(code, self);
         match self {
             Self::Envelope(_) => End::Dead(why("malformed_envelope")),
             Self::Data { .. } => End::Dead(why("malformed_data")),
             // A newer replica can read it, and so can this one after its update.
             Self::UnknownType(_) => End::NotYet(why("unknown_type")),
             Self::NotHeard(_) => End::Done(Done::Ignored),
+        }
+    }
+}
+
+impl Unread {
+    /// What such a message would come to, if it were replayed now.
+    pub(super) fn foretold(&self) -> Foretold {
+        match self {
+            Self::NotHeard(ty) => Foretold::plain("ignore", &format!("would do nothing: {ty} is not for this service")),
+            Self::UnknownType(ty) => Foretold::plain("park", &format!("would wait: this replica does not know {ty}")),
+            Self::Envelope(_) | Self::Data { .. } => Foretold::bury(self.to_string()),
         }
     }
 }
@@ -77,9 +93,20 @@ impl Letter {
         Ok(Self { subject: row.try_get("subject")?, headers, body: row.try_get::<Vec<u8>, _>("body")?.into() })
     }
 
-    /// Pairs, and as bytes: a header may hold what Postgres' JSON cannot.
-    pub(crate) fn headers_as_json(&self) -> Vec<u8> {
-        serde_json::to_vec(&self.headers).expect("pairs of texts always serialize")
+    /// Binds what is kept of it and why, in this order: id, saga, type, code, reason, chain, subject, headers, body. The
+    /// headers as bytes: one may hold what Postgres' JSON cannot.
+    pub(super) fn bound_to(
+        &self,
+        statement: &'static str,
+        id: Uuid,
+        saga: Option<SagaId>,
+        why: &Reason,
+    ) -> Query<'static, Postgres, PgArguments> {
+        let headers = serde_json::to_vec(&self.headers).expect("pairs of texts always serialize");
+        why.bound_to(sqlx::query(statement).bind(id).bind(saga.map(|saga| saga.0)).bind(self.header("ce-type").map(storable)))
+            .bind(storable(&self.subject))
+            .bind(headers)
+            .bind(self.body.to_vec())
     }
 
     /// The id of what has none of its own that can be read: its place and its bytes. A message that is delivered again is
@@ -88,11 +115,6 @@ impl Letter {
         let digest = Sha256::digest(&self.body);
         let hash: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         events::named("dead_letter", &format!("{stream}/{sequence}/{hash}"))
-    }
-
-    /// Its type, as far as it has one.
-    pub(crate) fn ty(&self) -> Option<String> {
-        self.header("ce-type").map(storable)
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -120,7 +142,7 @@ pub(crate) fn storable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use events::{EventId, OrderId, SagaId, Timestamp};
+    use events::{EventId, OrderId, Timestamp};
     use saga::{Door, Row};
 
     use super::*;
@@ -168,8 +190,8 @@ mod tests {
         match read::<Toy>(|name| letter.header(name), &letter.body) {
             Ok(heard) => Ok(heard.input),
             Err(unread) => match unread.end() {
-                End::Dead(Reason { code, text }) => Err((code, End::Dead(Reason { code, text }))),
-                End::NotYet(Reason { code, text }) => Err((code, End::NotYet(Reason { code, text }))),
+                End::Dead(why) => Err((why.code, End::Dead(why))),
+                End::NotYet(why) => Err((why.code, End::NotYet(why))),
                 End::Done(done) => Err(("done", End::Done(done))),
             },
         }
