@@ -6,6 +6,7 @@ mod cancel;
 mod composed;
 mod contention;
 mod crash;
+mod dead_letters;
 mod edge;
 mod expiry;
 mod fifth;
@@ -15,16 +16,19 @@ mod partners;
 mod readme;
 mod schema;
 mod throng;
+mod unknown_commits;
 mod world;
 
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
+use ensemble::Options;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let shared = Arc::new(world::Shared::default());
-    let forgetful = Arc::new(world::Shared::with(forgetful::options));
+    let shared = world::Shared::of(Options::default);
+    let forgetful = world::Shared::of(forgetful::options);
+    let desk = world::Shared::of(dead_letters::options);
     let trials = [
         forward::trials(&shared),
         backward::trials(&shared),
@@ -40,14 +44,18 @@ fn main() -> ExitCode {
         expiry::trials(),
         crash::trials(),
         forgetful::trials(&forgetful),
+        dead_letters::trials(&desk),
+        unknown_commits::trials(),
     ];
     let ended = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
-    if arguments.list {
+    let closing: Vec<Trial> = [("shared", shared), ("forgetful", forgetful), ("desk", desk)]
+        .into_iter()
+        .filter(|(_, stack)| stack.started())
+        .map(|(name, stack)| Trial::test(format!("closing::the_{name}_stack_adds_up"), move || world::told(stack.close())))
+        .collect();
+    if arguments.list || closing.is_empty() {
         return ended.exit_code();
     }
-    let stacks = [("closing::the_shared_stack_adds_up", shared), ("closing::the_forgetful_stack_adds_up", forgetful)];
-    let closed = stacks.into_iter().filter(|(_, stack)| stack.started());
-    let audits: Vec<_> = closed.map(|(name, stack)| Trial::test(name, move || world::told(stack.close()))).collect();
-    let closing = libtest_mimic::run(&Arguments { filter: None, exact: false, skip: Vec::new(), ..arguments }, audits);
+    let closing = libtest_mimic::run(&Arguments { filter: None, exact: false, skip: Vec::new(), ..arguments }, closing);
     if ended.has_failed() { ended.exit_code() } else { closing.exit_code() }
 }

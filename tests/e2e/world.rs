@@ -3,9 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
-use ensemble::{Options, Part, Service, Stack, audit};
+use ensemble::{Options, Part, Service, Stack, audit, stack::Addresses};
 use libtest_mimic::{Failed, Trial};
-use tests::{Customer, Partner};
+use tests::{Customer, Operator, Partner};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::Mutex,
@@ -17,6 +17,7 @@ pub(crate) struct World {
     pub(crate) customer: Customer,
     pub(crate) gateway: Partner,
     pub(crate) carrier: Partner,
+    pub(crate) addresses: Addresses,
     /// For who kills and starts parts.
     pub(crate) stack: Mutex<Stack>,
 }
@@ -28,7 +29,13 @@ impl World {
         let stack = Stack::start(options).await?;
         let customer = Customer::at(stack.order_url(), stack.url(Service::Inventory), stack.url(Service::Shipping));
         let (gateway, carrier) = (Partner::at(stack.gateway_url()), Partner::at(stack.carrier_url()));
-        Ok(Arc::new(Self { customer, gateway, carrier, stack: Mutex::new(stack) }))
+        let addresses = stack.addresses().clone();
+        Ok(Arc::new(Self { customer, gateway, carrier, addresses, stack: Mutex::new(stack) }))
+    }
+
+    /// Who looks after that service.
+    pub(crate) fn operator(&self, service: Service) -> Operator {
+        Operator::at(self.addresses.admin_url(service))
     }
 
     /// A text that nobody else uses.
@@ -52,7 +59,7 @@ impl World {
 }
 
 /// Alarms that some test asks for.
-const PLANNED: [&str; 5] = [
+const PLANNED: [&str; 7] = [
     // `crash`, `expiry`: who was away is asked again.
     "an order has asked again for a compensation",
     // `crash`: the client meets a broker that was killed.
@@ -63,6 +70,9 @@ const PLANNED: [&str; 5] = [
     "the stream is gone: it is made anew",
     // `crash`: an answer meets a database that was killed, and is asked for again.
     "the database is away",
+    // `dead_letters`: what nobody can take, on purpose.
+    "a dead letter",
+    "an input cannot be taken",
 ];
 
 /// Keeps what the programs logged, below `target/e2e`; an error among it that no test had planned is a failure.
@@ -90,15 +100,9 @@ pub(crate) struct Shared {
 /// What runs it, and the stack until it is closed.
 type Begun = (Runtime, std::sync::Mutex<Option<Arc<World>>>);
 
-impl Default for Shared {
-    fn default() -> Self {
-        Self::with(Options::default)
-    }
-}
-
 impl Shared {
-    pub(crate) fn with(options: fn() -> Options) -> Self {
-        Self { options, begun: OnceLock::new() }
+    pub(crate) fn of(options: fn() -> Options) -> Arc<Self> {
+        Arc::new(Self { options, begun: OnceLock::new() })
     }
 
     pub(crate) fn started(&self) -> bool {

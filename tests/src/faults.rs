@@ -28,6 +28,15 @@ impl Partner {
         Ok(())
     }
 
+    /// No rule is left.
+    ///
+    /// # Errors
+    /// When the partner does not say so.
+    pub async fn behaves(&self) -> anyhow::Result<()> {
+        self.http.delete(format!("{}/faults", self.url)).send().await?.error_for_status()?;
+        Ok(())
+    }
+
     /// What its ledger holds of an order.
     ///
     /// # Errors

@@ -6,8 +6,12 @@ mod broker;
 mod customer;
 mod eventually;
 mod faults;
+mod operator;
+mod proxy;
 
 pub use broker::Broker;
 pub use customer::{Basket, Customer, Placed, Screen};
 pub use eventually::eventually;
 pub use faults::Partner;
+pub use operator::Operator;
+pub use proxy::{Blow, Proxy};

@@ -13,6 +13,7 @@ pub mod stack;
 pub mod audit;
 pub mod bench;
 
+pub mod dead_letters;
 pub mod declared;
 pub mod demo;
 pub mod doctor;

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ensemble::stack::Name;
 use ensemble::stack::standing::Standing;
-use ensemble::{Part, Profile, Talk, audit, bench, declared, demo, doctor, report};
+use ensemble::{Part, Profile, Talk, audit, bench, dead_letters, declared, demo, doctor, report};
 
 /// Starts, watches and shows a stack of Ensemble: four services, no conductor.
 #[derive(Parser)]
@@ -69,6 +69,14 @@ enum Verb {
     Audit {
         /// As JSON.
         #[arg(long)]
+        json: bool,
+    },
+    /// Lists, tries out, replays or discards what nobody could take.
+    DeadLetters {
+        #[command(subcommand)]
+        desk: dead_letters::Desk,
+        /// As JSON.
+        #[arg(long, global = true)]
         json: bool,
     },
     /// Measures throughput, latency and memory on a stack of its own, compiled for release.
@@ -142,6 +150,7 @@ async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::Doctor { json } => examine(json).await,
         Verb::Demo { json } => play(json, &talk).await,
         Verb::Audit { json } => check(json, &talk).await,
+        Verb::DeadLetters { desk, json } => tend(&desk, json, &talk).await,
         Verb::Bench { settings, json } => measure(settings, json, &talk).await,
         Verb::Graph { drawing } => declared::draw(&drawing).map(|()| Ended::Well),
         Verb::Permissions { output } => declared::permit(output.as_deref()).map(|()| Ended::Well),
@@ -203,6 +212,13 @@ async fn check(json: bool, talk: &Talk) -> anyhow::Result<Ended> {
     let report = audit::at_rest(standing.addresses()).await?;
     anstream::println!("{}", report::audit(&report, json)?);
     Ok(if report.violations.is_empty() { Ended::Well } else { Ended::FoundSomething })
+}
+
+async fn tend(desk: &dead_letters::Desk, json: bool, talk: &Talk) -> anyhow::Result<Ended> {
+    let Some(standing) = found(talk).await? else { return Ok(Ended::NotReachable) };
+    let told = dead_letters::ask(desk, standing.addresses(), talk).await?;
+    anstream::println!("{}", report::dead_letters(desk, &told, json)?);
+    Ok(if told.iter().all(|one| one.well) { Ended::Well } else { Ended::FoundSomething })
 }
 
 async fn measure(settings: bench::Settings, json: bool, talk: &Talk) -> anyhow::Result<Ended> {

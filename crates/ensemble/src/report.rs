@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::audit::Report;
 use crate::bench::Figures;
+use crate::dead_letters::{Desk, Told};
 use crate::demo::Played;
 use crate::doctor::{Finding, Verdict};
 use crate::part::Service;
@@ -122,6 +123,26 @@ pub fn audit(report: &Report, json: bool) -> anyhow::Result<String> {
         .collect();
     let whole = json!({"orders": report.orders, "events": report.events, "violations": violations});
     Ok(serde_json::to_string_pretty(&whole)?)
+}
+
+/// Dead letters, or what came of asking for something to be done about them.
+///
+/// # Errors
+/// None that can happen: JSON of plain values.
+pub fn dead_letters(desk: &Desk, told: &[Told], json: bool) -> anyhow::Result<String> {
+    if json {
+        return Ok(serde_json::to_string_pretty(told)?);
+    }
+    if told.is_empty() {
+        return Ok("no dead letter".to_owned());
+    }
+    if matches!(desk, Desk::Show { .. }) {
+        return Ok(told.iter().map(|one| format!("{} {:#}", one.service, one.answer)).collect::<Vec<_>>().join("\n"));
+    }
+    Ok(table(told.iter().map(|one| {
+        let mark = if one.well { Cell::new("") } else { Cell::new("not done").fg(Color::Red) };
+        [Cell::new(one.service), Cell::new(one.id), mark, Cell::new(&one.says)]
+    })))
 }
 
 /// What was measured: one figure a line, or as JSON.

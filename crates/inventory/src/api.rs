@@ -137,8 +137,10 @@ async fn adjust(
 async fn reservation(State(house): State<House<Inventory>>, Path(order): Path<Uuid>) -> Result<Json<Value>, Problem> {
     let order = OrderId(order);
     let found = store::read_reservation(&house.pool, order).await.map_err(|error| Problem::unavailable(&error))?;
-    let found = found.ok_or_else(|| Problem::not_found("Inventory has not heard of this order."))?;
     let waiting = house.waiting(order).await.map_err(|error| Problem::unavailable(&error))?;
+    // What it first heard of the order may be a dead letter, and that is worth showing.
+    let found = found.or_else(|| waiting.is_some().then(Reservation::default));
+    let found = found.ok_or_else(|| Problem::not_found("Inventory has not heard of this order."))?;
     let (status, lines, missing) = match found {
         Reservation::Absent => ("absent", json!([]), json!([])),
         Reservation::Reserved { lines } => ("reserved", json!(lines), json!([])),

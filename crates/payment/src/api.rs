@@ -45,8 +45,10 @@ struct Shown {
 async fn payment(State(house): State<House<Payment>>, Path(order): Path<Uuid>) -> Result<Json<Shown>, Problem> {
     let order = OrderId(order);
     let found = store::read(&house.pool, order).await.map_err(|error| Problem::unavailable(&error))?;
-    let found = found.ok_or_else(|| Problem::not_found("Payment has not heard of this order."))?;
     let waiting = house.waiting(order).await.map_err(|error| Problem::unavailable(&error))?;
+    // What it first heard of the order may be a dead letter, and that is worth showing.
+    let found = found.or_else(|| waiting.is_some().then(Hold::default));
+    let found = found.ok_or_else(|| Problem::not_found("Payment has not heard of this order."))?;
     Ok(Json(shown(order, found, waiting)))
 }
 

@@ -13,7 +13,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    domain::{DispatchShipment, ShipmentView},
+    domain::{DispatchShipment, Shipment, ShipmentView},
     reactions::{Input, Shipping},
     store,
 };
@@ -39,8 +39,10 @@ struct Shown {
 async fn shipment(State(house): State<House<Shipping>>, Path(order): Path<Uuid>) -> Result<Json<Shown>, Problem> {
     let order = OrderId(order);
     let found = store::read(&house.pool, order).await.map_err(|error| Problem::unavailable(&error))?;
-    let found = found.ok_or_else(|| Problem::not_found("Shipping has not heard of this order."))?;
     let waiting = house.waiting(order).await.map_err(|error| Problem::unavailable(&error))?;
+    // What it first heard of the order may be a dead letter, and that is worth showing.
+    let found = found.or_else(|| waiting.is_some().then(Shipment::default));
+    let found = found.ok_or_else(|| Problem::not_found("Shipping has not heard of this order."))?;
     Ok(Json(Shown { shipment: found.view(order), waiting }))
 }
 
