@@ -2,6 +2,3 @@
 alter table chassis.dead_letters add column attempts integer not null default 1;
 alter table chassis.dead_letters add column chain text[] not null default '{}';
 alter table chassis.parked add column chain text[] not null default '{}';
-
--- Operators ask what was said since some moment. Rows lie in the order in which they were said, so a summary of blocks will do.
-create index outbox_said_at on chassis.outbox using brin (said_at);
