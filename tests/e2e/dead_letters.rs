@@ -63,6 +63,12 @@ fn headers(ty: &str, id: Uuid, order: &str) -> HeaderMap {
     headers
 }
 
+/// An id as events about that order have it: it begins with the order's birth.
+fn about(placed: &Placed) -> anyhow::Result<Uuid> {
+    let birth = placed.id.get(..13).context("an order's id is a UUID")?;
+    Ok(format!("{birth}{}", &Uuid::now_v7().to_string()[13..]).parse()?)
+}
+
 /// That dead letter, once it is one.
 async fn dead_letter(operator: &Operator, id: Uuid) -> anyhow::Result<Value> {
     let path = format!("dead-letters/{id}");
@@ -136,7 +142,7 @@ async fn too_early(world: Arc<World>) -> anyhow::Result<()> {
     world.gateway.shall(json!({"latency": {"ms": 1500}}), scope, Some(1)).await?;
     let placed = world.customer.places(&Basket::of("TEA-001", 1).paid_with(&format!("pm_card_visa__{tag}"))).await?;
     // Of an order that is not confirmed.
-    let id = Uuid::now_v7();
+    let id = about(&placed)?;
     let body = json!({"order_id": placed.id}).to_string().into_bytes().leak();
     forge(&world, "ensemble.stock.committed", headers("stock.committed.v1", id, &placed.id), body).await?;
     let parked_is = |wanted: usize| {
@@ -159,7 +165,7 @@ async fn too_early(world: Arc<World>) -> anyhow::Result<()> {
     ensure!(claimed && saga["dead_letters"] == json!([]), "it took effect once it was time: {saga:#}");
 
     // A version that no replica ever learns.
-    let id = Uuid::now_v7();
+    let id = about(&placed)?;
     forge(&world, "ensemble.stock.committed", headers("stock.committed.v9", id, &placed.id), b"{}").await?;
     let saga = parked_is(1).await?;
     ensure!(saga["parked"][0]["code"] == "unknown_type", "{saga:#}");

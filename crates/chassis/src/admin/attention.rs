@@ -41,7 +41,7 @@ const MOST: i64 = 10_000;
 
 crate::statements! {
     USUAL = "with recent as (
-            (select saga, type, door, happened, taken_at from chassis.claims where saga is not null order by saga desc limit $1)
+            (select saga, type, door, happened, taken_at from chassis.claims where saga is not null order by id desc limit $1)
             union all
             (select saga, type, 'command', happened, taken_at from chassis.requests where saga is not null order by saga desc limit $1)
         ), timed as (
@@ -70,10 +70,14 @@ crate::statements! {
             where said.saga is not null and pending.since < clock_timestamp() - make_interval(secs => $1)
         union all
         select open.saga, 'next', last.type, last.taken_at, 0, null,
-               (select min(taken_at) from chassis.claims where saga = open.saga and type = any($2)), clock_timestamp()
+               (select min(taken_at) from chassis.claims
+                    where id between chassis.first_of(open.saga) and chassis.last_of(open.saga) and saga = open.saga
+                        and type = any($2)),
+               clock_timestamp()
             from (select distinct saga from chassis.deadlines) as open cross join lateral (
                 select type, taken_at from (
-                    select type, taken_at from chassis.claims where saga = open.saga
+                    select type, taken_at from chassis.claims
+                        where id between chassis.first_of(open.saga) and chassis.last_of(open.saga) and saga = open.saga
                     union all
                     select type, taken_at from chassis.requests where saga = open.saga
                 ) as taken order by taken_at desc limit 1
@@ -90,7 +94,11 @@ crate::statements! {
             select saga from chassis.intents where (select json_object_keys(call) limit 1) = any($1)
             union
             select saga from chassis.deadlines as open
-            where exists (select from chassis.claims as c where c.saga = open.saga and c.type = any($2))
+            where exists (
+                select from chassis.claims as c
+                where c.id between chassis.first_of(open.saga) and chassis.last_of(open.saga) and c.saga = open.saga
+                    and c.type = any($2)
+            )
         ) as sagas";
 }
 

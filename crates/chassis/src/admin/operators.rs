@@ -117,11 +117,12 @@ fn away(error: sqlx::Error) -> Problem {
 
 async fn saga<S: Service>(Desk(inbox): Desk<S>, Path(saga): Path<SagaId>) -> Result<Json<Value>, Problem> {
     let pool = &inbox.pool;
-    let (claims, outbox, deadlines) =
-        tokio::try_join!(objects(pool, CLAIMS, saga), objects(pool, OUTBOX, saga), objects(pool, DEADLINES, saga))
-            .map_err(away)?;
+    // What waits is read first: what takes effect meanwhile is then seen twice, and never not at all.
     let (intents, parked, dead) =
         tokio::try_join!(intents::of_saga(pool, saga), parked::of_saga(pool, saga), dead_letter::of_saga(pool, saga))
+            .map_err(away)?;
+    let (claims, outbox, deadlines) =
+        tokio::try_join!(objects(pool, CLAIMS, saga), objects(pool, OUTBOX, saga), objects(pool, DEADLINES, saga))
             .map_err(away)?;
     let state = S::state(pool, saga).await.map_err(away)?;
     if state.is_none() && [&claims, &outbox, &deadlines, &intents, &parked, &dead].iter().all(|rows| rows.is_empty()) {
