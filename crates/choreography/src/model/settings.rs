@@ -105,7 +105,7 @@ impl fmt::Display for Settings {
             write!(f, ", {channel} lost")?;
         }
         match self.deadline {
-            Some(early) => write!(f, ", {early} early deadlines at most")?,
+            Some(early) => write!(f, ", early deadlines: {early} at most")?,
             None => write!(f, ", no deadline")?,
         }
         for (on, what) in [(self.lapse, "lapse"), (self.burns, "burned keys")] {

@@ -19,7 +19,7 @@ pub struct Counterexample {
     pub what: String,
     /// In which world.
     pub settings: Settings,
-    /// What happens, in order; [`replay`](super::replay) takes these.
+    /// What happens, in order; [`replay`](super::replay()) takes these.
     pub steps: Vec<String>,
     outcomes: Vec<Option<String>>,
     arrows: Vec<String>,
