@@ -53,6 +53,11 @@ e2e *flags:
 bench *flags:
     cargo run --release --bin ensemble -- bench {{ flags }}
 
+# Checks the choreography before anything runs: its declarations, and every state that an order can come to.
+[group('code')]
+check:
+    @cargo ensemble check
+
 # Draws the dance from the declarations: `--format svg`, `mermaid`, `dot` or `table`, `--output FILE`.
 [group('code')]
 graph *flags:

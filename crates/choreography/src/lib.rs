@@ -5,12 +5,15 @@
 //! rest, and what is made from the declarations: picture, AsyncAPI document, the broker's permissions. It promises nothing
 //! about how they run: it does no I/O, and knows the services by their declarations and their states.
 
+pub mod always;
 pub mod asyncapi;
 pub mod checks;
 pub mod graph;
 
 mod invariants;
+pub mod model;
 pub mod nats;
+pub mod partners;
 mod snapshot;
 
 pub use invariants::{Invariant, Violation, violations};

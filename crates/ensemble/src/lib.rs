@@ -12,6 +12,7 @@ pub mod stack;
 
 pub mod audit;
 pub mod bench;
+pub mod check;
 
 pub mod dead_letters;
 pub mod declared;

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ensemble::stack::Name;
 use ensemble::stack::standing::Standing;
-use ensemble::{Part, Profile, Talk, audit, bench, dead_letters, declared, demo, doctor, report};
+use ensemble::{Part, Profile, Talk, audit, bench, check, dead_letters, declared, demo, doctor, report};
 
 /// Starts, watches and shows a stack of Ensemble: four services, no conductor.
 #[derive(Parser)]
@@ -87,6 +87,8 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Checks the choreography before anything runs: its declarations, and every state that an order can come to.
+    Check,
     /// Draws the dance from the declarations: who says what, and who reacts.
     Graph {
         #[command(flatten)]
@@ -149,9 +151,10 @@ async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::Logs { part, follow, lines } => logs(part, follow, lines, &talk).await,
         Verb::Doctor { json } => examine(json).await,
         Verb::Demo { json } => play(json, &talk).await,
-        Verb::Audit { json } => check(json, &talk).await,
+        Verb::Audit { json } => inspect(json, &talk).await,
         Verb::DeadLetters { desk, json } => tend(&desk, json, &talk).await,
         Verb::Bench { settings, json } => measure(settings, json, &talk).await,
+        Verb::Check => Ok(if check::run(&talk) { Ended::Well } else { Ended::FoundSomething }),
         Verb::Graph { drawing } => declared::draw(&drawing).map(|()| Ended::Well),
         Verb::Permissions { output } => declared::permit(output.as_deref()).map(|()| Ended::Well),
         Verb::Edges { json } => declared::connections(json).map(|()| Ended::Well),
@@ -207,7 +210,7 @@ async fn play(json: bool, talk: &Talk) -> anyhow::Result<Ended> {
     Ok(if as_foretold { Ended::Well } else { Ended::FoundSomething })
 }
 
-async fn check(json: bool, talk: &Talk) -> anyhow::Result<Ended> {
+async fn inspect(json: bool, talk: &Talk) -> anyhow::Result<Ended> {
     let Some(standing) = found(talk).await? else { return Ok(Ended::NotReachable) };
     let report = audit::at_rest(standing.addresses()).await?;
     anstream::println!("{}", report::audit(&report, json)?);

@@ -1,0 +1,401 @@
+//! What can happen next. A state is a number for the shelves and one for each order; a number stands for a [`Part`].
+
+use inventory::{Reservation, Shelves};
+
+use super::{
+    Settings,
+    universe::{CALLS_MAX, Interner, QuickMap, Service, Stimulus, Universe, detail, shelves, told},
+};
+use crate::{
+    always::{self, OneOrder},
+    partners::{Ledger, Word},
+};
+
+/// Something that happens to one order.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Act {
+    Place,
+    Cancel,
+    Dispatch,
+    Overdue,
+    Lapse,
+    Deliver(u8),
+    Again(u8),
+    Lose(u8),
+    Execute(u8, Word),
+    Answer(u8),
+    AnswerAgain(u8),
+}
+
+/// What kind of step it is, for the question whether there is progress.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Kind {
+    /// Happens by itself once faults stop: a delivery, a partner's word, its answer.
+    Progress,
+    /// Somebody, or a fault, brings it about.
+    Outside,
+    /// The deadline of an order that asks again for what it is owed.
+    AskedAgain,
+    /// A repeat of what was taken: claims are off.
+    Repeated,
+}
+
+/// One step, and where it leads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Edge {
+    pub(super) act: Act,
+    pub(super) kind: Kind,
+    pub(super) shelf: u32,
+    pub(super) part: u32,
+    /// By number: what must not be.
+    pub(super) wrong: Option<u32>,
+}
+
+/// Everything about one order but its place on the shelves.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Part {
+    pub(super) purchase: u32,
+    pub(super) hold: u32,
+    pub(super) shipment: u32,
+    /// A bit for each message that waits.
+    pub(super) waiting: u128,
+    /// With claims: a bit for each that waits a second time. Without, one that waits may be taken any number of times.
+    more: u128,
+    /// Four bits for each call.
+    calls: u64,
+    pub(super) ledger: Ledger,
+    overdue: bool,
+    /// How often the deadline passed while something was under way.
+    early: u8,
+    lost: bool,
+    /// How often order said that it is confirmed, rejected, cancelled; 2 stands for more.
+    pub(super) told: [u8; 3],
+}
+
+/// Of a call, in its four bits: asked, what its partner did, and that this was taken.
+const ASKED: u64 = 1;
+const EXECUTED: u64 = 2;
+const TAKEN: u64 = 8;
+
+impl Part {
+    fn call(&self, call: u8) -> u64 {
+        (self.calls >> (call * 4)) & 0xf
+    }
+
+    fn set_call(&mut self, call: u8, to: u64) {
+        self.calls = (self.calls & !(0xf << (call * 4))) | (to << (call * 4));
+    }
+
+    /// Calls that no answer was taken of.
+    pub(super) fn calls_open(&self) -> usize {
+        (0..CALLS_MAX as u8).filter(|call| (ASKED..TAKEN).contains(&self.call(*call))).count()
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.waiting == 0 && self.calls_open() == 0
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    fn say(&mut self, message: u8, claims: bool) {
+        let bit = 1 << message;
+        if claims && self.waiting & bit != 0 {
+            self.more |= bit;
+        }
+        self.waiting |= bit;
+    }
+
+    fn take(&mut self, message: u8, claims: bool) {
+        let bit = 1 << message;
+        if claims && self.more & bit != 0 {
+            self.more &= !bit;
+        } else {
+            self.waiting &= !bit;
+        }
+    }
+}
+
+/// All that was found out so far about the world of these settings.
+pub(super) struct World {
+    pub(super) settings: Settings,
+    pub(super) universes: Vec<Universe>,
+    pub(super) shelves: Interner<Shelves>,
+    pub(super) parts: Vec<Interner<Part>>,
+    expanded: Vec<QuickMap<(u32, u32), (u32, u32)>>,
+    edges: Vec<Edge>,
+    wrongs: Interner<String>,
+}
+
+impl World {
+    pub(super) fn new(settings: Settings) -> Self {
+        let universes: Vec<_> = (0..settings.orders as u128).map(Universe::new).collect();
+        let mut world = Self {
+            shelves: Interner::default(),
+            parts: universes.iter().map(|_| Interner::default()).collect(),
+            expanded: universes.iter().map(|_| QuickMap::default()).collect(),
+            edges: Vec::new(),
+            wrongs: Interner::default(),
+            universes,
+            settings,
+        };
+        world.shelves.id(&shelves(world.settings.stock));
+        for parts in &mut world.parts {
+            parts.id(&Part::default());
+        }
+        world
+    }
+
+    pub(super) fn wrong(&self, id: u32) -> &str {
+        self.wrongs.get(id)
+    }
+
+    /// Every step that order may take, from there.
+    pub(super) fn steps(&mut self, order: usize, part: u32, shelf: u32) -> std::ops::Range<usize> {
+        if let Some((from, count)) = self.expanded[order].get(&(part, shelf)) {
+            return *from as usize..(*from + *count) as usize;
+        }
+        let from = self.edges.len();
+        let now = *self.parts[order].get(part);
+        for act in self.acts(order, &now) {
+            if let Some(edge) = self.step(order, now, shelf, act) {
+                self.edges.push(edge);
+            }
+        }
+        let count = self.edges.len() - from;
+        self.expanded[order].insert((part, shelf), (from as u32, count as u32));
+        from..from + count
+    }
+
+    pub(super) fn edge(&self, at: usize) -> Edge {
+        self.edges[at]
+    }
+
+    fn acts(&self, order: usize, now: &Part) -> Vec<Act> {
+        let universe = &self.universes[order];
+        let placed = universe.purchases.get(now.purchase).is_some();
+        if !placed {
+            return vec![Act::Place];
+        }
+        let settings = &self.settings;
+        let mut acts = vec![Act::Cancel, Act::Dispatch];
+        acts.extend((!settings.claims).then_some(Act::Place));
+        let passes = settings.deadline.is_some_and(|early| now.is_quiet() || now.early < early);
+        acts.extend((passes && now.overdue).then_some(Act::Overdue));
+        acts.extend((settings.lapse && now.ledger.money == crate::partners::Money::Held).then_some(Act::Lapse));
+        let bits = |set: u128| (0..universe.messages.len() as u8).filter(move |message| set & (1 << message) != 0);
+        acts.extend(bits(now.waiting).map(Act::Deliver));
+        if !settings.claims {
+            acts.extend(bits(now.waiting).map(Act::Again));
+        }
+        if let (Some(channel), false) = (settings.lost, now.lost) {
+            let loses = |message: &u8| {
+                let message = universe.messages.get((*message).into());
+                (message.event.info().name, message.reader.name()) == (channel.event, channel.reader)
+            };
+            acts.extend(bits(now.waiting).filter(loses).map(Act::Lose));
+        }
+        for call in 0..universe.calls.len() as u8 {
+            match now.call(call) {
+                0 => {}
+                ASKED => {
+                    let words = now.ledger.possible(universe.calls.get(call.into())).iter().copied();
+                    acts.extend(
+                        words.filter(|word| settings.burns || *word != Word::Burned).map(|word| Act::Execute(call, word)),
+                    );
+                }
+                EXECUTED..TAKEN => acts.push(Act::Answer(call)),
+                _ => acts.extend((!settings.claims).then_some(Act::AnswerAgain(call))),
+            }
+        }
+        acts
+    }
+
+    /// That step; none when nothing comes of it.
+    fn step(&mut self, order: usize, now: Part, shelf: u32, act: Act) -> Option<Edge> {
+        let (mut next, mut next_shelf, mut wrong) = (now, shelf, None);
+        let claims = self.settings.claims;
+        match act {
+            Act::Lapse => next.ledger.money = crate::partners::Money::Lapsed,
+            Act::Lose(message) => {
+                next.take(message, true);
+                next.lost = true;
+            }
+            Act::Execute(call, word) => {
+                next.set_call(call, EXECUTED + word as u64);
+                if word == Word::Done {
+                    let asked = self.universes[order].calls.get(call.into());
+                    wrong = next.ledger.execute(asked).err().map(str::to_owned);
+                }
+            }
+            Act::Answer(call) => {
+                let word = Word::ALL[(now.call(call) - EXECUTED) as usize];
+                // What the partner said matters later only when it may come again.
+                next.set_call(call, if claims { TAKEN } else { TAKEN + word as u64 });
+            }
+            Act::Deliver(message) => next.take(message, claims),
+            Act::Overdue => {
+                next.overdue = false;
+                next.early += u8::from(!now.is_quiet());
+            }
+            Act::Place | Act::Cancel | Act::Dispatch | Act::Again(_) | Act::AnswerAgain(_) => {}
+        }
+        if let Some((service, what)) = self.takes(order, &now, act) {
+            let said_wrong = self.react(order, &mut next, &mut next_shelf, service, what);
+            wrong = wrong.or(said_wrong);
+        }
+        if wrong.is_none() && next == now && next_shelf == shelf {
+            return None;
+        }
+        let part = self.parts[order].id(&next);
+        if wrong.is_none() {
+            wrong = always::wrong(&self.one_order(order, &next, next_shelf)).first().map(|what| (*what).to_owned());
+        }
+        let wrong = wrong.map(|what| self.wrongs.id(&what));
+        Some(Edge { act, kind: self.kind(order, &now, act), shelf: next_shelf, part, wrong })
+    }
+
+    /// Which service takes what as an input.
+    pub(super) fn takes(&self, order: usize, now: &Part, act: Act) -> Option<(Service, Stimulus)> {
+        let universe = &self.universes[order];
+        let answers = |call: u8, word: u64| {
+            let service = match universe.calls.get(call.into()).service() {
+                "payment" => Service::Payment,
+                _ => Service::Shipping,
+            };
+            Some((service, Stimulus::Answer(call, Word::ALL[word as usize])))
+        };
+        match act {
+            Act::Place => Some((Service::Order, Stimulus::Place)),
+            Act::Cancel => Some((Service::Order, Stimulus::Cancel)),
+            Act::Overdue => Some((Service::Order, Stimulus::Overdue)),
+            Act::Dispatch => Some((Service::Shipping, Stimulus::Dispatch)),
+            Act::Deliver(message) | Act::Again(message) => {
+                Some((universe.messages.get(message.into()).reader, Stimulus::Message(message)))
+            }
+            Act::Answer(call) => answers(call, now.call(call) - EXECUTED),
+            Act::AnswerAgain(call) => answers(call, now.call(call) - TAKEN),
+            Act::Lapse | Act::Lose(_) | Act::Execute(..) => None,
+        }
+    }
+
+    /// The state that the service is in, by number.
+    pub(super) fn row(now: &Part, shelf: u32, service: Service) -> u32 {
+        match service {
+            Service::Order => now.purchase,
+            Service::Inventory => shelf,
+            Service::Payment => now.hold,
+            Service::Shipping => now.shipment,
+        }
+    }
+
+    fn react(&mut self, order: usize, next: &mut Part, shelf: &mut u32, service: Service, what: Stimulus) -> Option<String> {
+        let row = Self::row(next, *shelf, service);
+        let universe = &mut self.universes[order];
+        let reaction = universe.react(service, row, what, &mut self.shelves);
+        let reaction = universe.reaction(reaction);
+        if let Some(wrong) = &reaction.wrong {
+            return Some(wrong.clone());
+        }
+        match service {
+            Service::Order => next.purchase = reaction.row,
+            Service::Inventory => *shelf = reaction.row,
+            Service::Payment => next.hold = reaction.row,
+            Service::Shipping => next.shipment = reaction.row,
+        }
+        next.overdue = reaction.wake.unwrap_or(next.overdue);
+        reaction.said.iter().for_each(|message| next.say(*message, self.settings.claims));
+        let mut wrong = None;
+        for call in &reaction.asked {
+            if next.call(*call) != 0 {
+                wrong = Some(format!("{} asks twice under one key", service.name()));
+            }
+            next.set_call(*call, ASKED);
+        }
+        for (count, more) in next.told.iter_mut().zip(told(&reaction.words)) {
+            *count = (*count + more.min(2) as u8).min(2);
+        }
+        let [confirmed, rejected, cancelled] = next.told;
+        if rejected + cancelled > 1 {
+            wrong = Some("an order announces two ends".to_owned());
+        }
+        if confirmed > 0 && rejected > 0 {
+            wrong = Some("an order is rejected that was confirmed".to_owned());
+        }
+        wrong.or_else(|| self.shelves_wrong(*shelf))
+    }
+
+    fn kind(&self, order: usize, now: &Part, act: Act) -> Kind {
+        match act {
+            Act::Deliver(_) | Act::Execute(..) | Act::Answer(_) => Kind::Progress,
+            Act::Place | Act::Cancel | Act::Dispatch | Act::Lapse | Act::Lose(_) => Kind::Outside,
+            Act::Again(_) | Act::AnswerAgain(_) => Kind::Repeated,
+            Act::Overdue => match self.universes[order].purchases.get(now.purchase) {
+                Some(order) if order.standing == order::Standing::Open => Kind::Outside,
+                Some(_) | None => Kind::AskedAgain,
+            },
+        }
+    }
+
+    /// Everything about that order, for [`always::wrong`].
+    fn one_order<'a>(&'a self, order: usize, now: &Part, shelf: u32) -> OneOrder<'a> {
+        const NOTHING: &Reservation = &Reservation::Absent;
+        let universe = &self.universes[order];
+        let mut reservations = self.shelves.get(shelf).reservations.rows();
+        OneOrder {
+            order: universe.purchases.get(now.purchase).as_ref(),
+            reservation: reservations.find(|(id, _)| **id == universe.id).map_or(NOTHING, |(_, reservation)| reservation),
+            hold: universe.holds.get(now.hold),
+            shipment: universe.shipments.get(now.shipment),
+            ledger: now.ledger,
+            calls_open: now.calls_open(),
+        }
+    }
+
+    fn shelves_wrong(&self, shelf: u32) -> Option<String> {
+        let shelves = self.shelves.get(shelf);
+        let (mut reserved, mut sold) = (0, 0);
+        for (_, reservation) in shelves.reservations.rows() {
+            match reservation {
+                Reservation::Reserved { lines } => reserved += lines.iter().map(|line| u64::from(line.quantity)).sum::<u64>(),
+                Reservation::Committed { lines } => sold += lines.iter().map(|line| u64::from(line.quantity)).sum::<u64>(),
+                Reservation::Absent | Reservation::Unavailable { .. } | Reservation::Released { .. } => {}
+            }
+        }
+        let stocks = shelves.stock.rows().filter_map(|(_, stock)| stock.as_ref());
+        let fits = stocks.into_iter().all(|stock| {
+            let sum = u64::from(stock.on_hand) + u64::from(stock.reserved) + u64::from(stock.sold);
+            sum == u64::from(stock.received) && (u64::from(stock.reserved), u64::from(stock.sold)) == (reserved, sold)
+        });
+        (!fits).then(|| "the counts on the shelf do not agree with what is reserved and sold".to_owned())
+    }
+
+    /// The step in plain words; no two steps of one state have the same.
+    pub(super) fn label(&self, order: usize, act: Act) -> String {
+        let universe = &self.universes[order];
+        let message = |id: u8| {
+            let message = universe.messages.get(id.into());
+            (message.reader.name(), format!("{}{}", message.event.info().name, detail(&message.event)))
+        };
+        let call = |id: u8| {
+            let call = universe.calls.get(id.into());
+            let key = if call.attempt() > 1 { format!(", key {}", call.attempt()) } else { String::new() };
+            (call.partner(), call.service(), format!("{}{key}", call.name()))
+        };
+        let what = match act {
+            Act::Place => "the customer orders".to_owned(),
+            Act::Cancel => "the customer cancels".to_owned(),
+            Act::Dispatch => "the warehouse dispatches".to_owned(),
+            Act::Overdue => "the deadline passes".to_owned(),
+            Act::Lapse => "the gateway's hold lapses".to_owned(),
+            Act::Deliver(id) => format!("{} takes {}", message(id).0, message(id).1),
+            Act::Again(id) => format!("{} takes {}, and will get it once more", message(id).0, message(id).1),
+            Act::Lose(id) => format!("{} never gets {}", message(id).0, message(id).1),
+            Act::Execute(id, word) => format!("the {} {} {}", call(id).0, word.verb(), call(id).2),
+            Act::Answer(id) => format!("{} takes the answer to {}", call(id).1, call(id).2),
+            Act::AnswerAgain(id) => format!("{} takes the answer to {} once more", call(id).1, call(id).2),
+        };
+        if self.universes.len() == 1 { what } else { format!("{}: {what}", ["A", "B"][order]) }
+    }
+}

@@ -1,0 +1,64 @@
+//! The whole world of one order, searched; and that the search finds what is wrong.
+
+use std::ops::ControlFlow;
+
+use choreography::model::{Channel, Report, Settings, check, replay};
+
+/// Fails with the timeline, as people read it.
+fn nothing_wrong(report: &Report) {
+    if let Some(found) = &report.counterexample {
+        panic!("{found}");
+    }
+}
+
+#[test]
+fn one_order_holds_in_every_state_there_is() {
+    let settings = Settings { deadline: None, ..Settings::one_order() };
+    let report = check(settings, &mut |_| ControlFlow::Continue(()));
+    nothing_wrong(&report);
+    assert!(report.complete, "{report:?}");
+    println!("{}: {} states, {} deep", report.settings, report.states, report.depth);
+    assert!(report.states > 100_000, "only {} states: something never happens any more", report.states);
+}
+
+#[test]
+fn an_order_of_what_is_not_there_holds_even_when_it_never_hears_so() {
+    let unheard = Settings::losing(Channel { event: "stock.unavailable", reader: "order" });
+    for settings in [Settings::nothing_there(), unheard] {
+        let report = check(settings, &mut |_| ControlFlow::Continue(()));
+        nothing_wrong(&report);
+        assert!(report.complete, "{report:?}");
+    }
+}
+
+#[test]
+fn two_orders_for_the_last_piece_hold_in_the_first_states() {
+    let report = check(Settings::last_piece(100_000), &mut |_| ControlFlow::Continue(()));
+    nothing_wrong(&report);
+    assert!(report.states >= 100_000);
+}
+
+#[test]
+fn repeats_without_claims_change_nothing_in_the_first_states() {
+    let report = check(Settings::repeated(100_000), &mut |_| ControlFlow::Continue(()));
+    nothing_wrong(&report);
+    assert!(report.states >= 100_000);
+}
+
+/// Nobody but shipping knows that the goods are gone, and it says so once.
+#[test]
+fn a_message_that_nobody_asks_for_again_is_found() {
+    let report = check(Settings::losing(Channel::FATAL), &mut |_| ControlFlow::Continue(()));
+    let found = report.counterexample.expect("an order cannot learn that its goods are gone");
+    println!("{found}");
+    let timeline = found.to_string();
+    assert!(timeline.contains("the customer orders\n"), "{timeline}");
+    assert!(timeline.contains("the warehouse dispatches\n"), "{timeline}");
+    assert!(timeline.contains("order never gets shipment.dispatched\n"), "{timeline}");
+    assert!(found.mermaid().contains("shipping-xorder: shipment.dispatched"), "{}", found.mermaid());
+    assert!(found.test().contains("order never gets shipment.dispatched"), "{}", found.test());
+    let steps: Vec<&str> = found.steps.iter().map(String::as_str).collect();
+    assert!(replay(found.settings.clone(), &steps).is_err(), "the same steps are wrong again");
+    let told = &steps[..steps.len() - 1];
+    assert_eq!(replay(found.settings, told), Ok(()), "without the loss all ends well");
+}
