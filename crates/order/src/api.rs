@@ -162,7 +162,10 @@ async fn place(State(app): State<App>, prefer: Prefer, order: Command<NewOrder>)
     let _ = prefer.wait_for(app.rest(id), app.house.stopping()).await;
     // It is accepted whatever becomes of this look at it.
     let answer = match app.waited_for(id).await {
-        Ok(Some((rests, screen))) => answer.showing(Receipt::new(if rests { 201 } else { 202 }, &screen)),
+        Ok(Some(screen)) => {
+            let status = if screen.own.summary.status.rests() { 201 } else { 202 };
+            answer.showing(Receipt::new(status, &screen))
+        }
         Ok(None) => answer,
         Err(error) => {
             tracing::warn!(%error, "an order was accepted, and cannot be shown");
@@ -262,22 +265,16 @@ impl App {
     /// The screen, if there is such an order.
     async fn screen(&self, id: OrderId) -> sqlx::Result<Option<OrderScreen>> {
         let (parts, told) = tokio::join!(self.siblings.parts(id), self.told(id));
-        let Some((order, timeline)) = told? else { return Ok(None) };
-        let own = screen::own(id, &order, &timeline, &parts.waiting(), time::OffsetDateTime::now_utc().into());
-        let (stock, payment, shipment) = (Some(parts.stock), Some(parts.payment), Some(parts.shipment));
-        Ok(Some(OrderScreen { own, stock, payment, shipment, timeline }))
+        Ok(told?.map(|(order, timeline)| screen::whole(id, &order, timeline, parts)))
     }
 
-    /// What whoever waited is shown, and whether the order rests. Then every word about it has been heard, and asking the
-    /// three others for theirs would cost more than the saga; else what it waits for is theirs to tell.
-    async fn waited_for(&self, id: OrderId) -> sqlx::Result<Option<(bool, OrderScreen)>> {
+    /// What whoever waited is shown. Of an order that rests every word has been heard, and asking the three others for theirs
+    /// would cost more than the saga; what one that does not waits for is theirs to tell.
+    async fn waited_for(&self, id: OrderId) -> sqlx::Result<Option<OrderScreen>> {
         let Some((order, timeline)) = self.told(id).await? else { return Ok(None) };
-        if !screen::status(&order.standing).rests() {
-            return Ok(self.screen(id).await?.map(|screen| (screen.own.summary.status.rests(), screen)));
-        }
-        let own = screen::own(id, &order, &timeline, &[], time::OffsetDateTime::now_utc().into());
-        let [stock, payment, shipment] = screen::heard(&timeline).map(Some);
-        Ok(Some((true, OrderScreen { own, stock, payment, shipment, timeline })))
+        let rests = screen::status(&order.standing).rests();
+        let parts = if rests { screen::heard(&timeline) } else { self.siblings.parts(id).await };
+        Ok(Some(screen::whole(id, &order, timeline, parts)))
     }
 
     /// The order with the timeline that led to it: read between two looks at the order that see the same.

@@ -12,7 +12,7 @@ use crate::{
 #[cfg(feature = "shell")]
 mod siblings;
 #[cfg(feature = "shell")]
-pub(crate) use siblings::{Settings, Siblings};
+pub(crate) use siblings::{Parts, Settings, Siblings};
 
 /// The order screen.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -231,19 +231,19 @@ pub(crate) fn events_of(log: Vec<chassis::commit::log::Entry>) -> Vec<Entry> {
 
 /// Stock, payment and shipment as the order has heard of them: the last word of each, in that service's own words.
 #[cfg(feature = "shell")]
-pub(crate) fn heard(timeline: &[Entry]) -> [Part; 3] {
+pub(crate) fn heard(timeline: &[Entry]) -> Parts {
     let last = |words: &[(&EventInfo, &str)]| {
         let word = |entry: &Entry| words.iter().find(|(event, _)| event.ty == entry.ty).map(|(_, status)| *status);
         Part::without(timeline.iter().rev().find_map(word).unwrap_or("none"))
     };
-    [
-        last(&[
+    Parts {
+        stock: last(&[
             (StockReserved::INFO, "reserved"),
             (StockUnavailable::INFO, "unavailable"),
             (StockCommitted::INFO, "committed"),
             (StockReleased::INFO, "released"),
         ]),
-        last(&[
+        payment: last(&[
             (PaymentAuthorized::INFO, "authorized"),
             (PaymentDeclined::INFO, "declined"),
             (PaymentCaptured::INFO, "captured"),
@@ -251,13 +251,21 @@ pub(crate) fn heard(timeline: &[Entry]) -> [Part; 3] {
             (PaymentVoided::INFO, "voided"),
             (PaymentRefunded::INFO, "refunded"),
         ]),
-        last(&[
+        shipment: last(&[
             (ShipmentScheduled::INFO, "scheduled"),
             (ShipmentRefused::INFO, "refused"),
             (ShipmentCancelled::INFO, "cancelled"),
             (ShipmentDispatched::INFO, "dispatched"),
         ]),
-    ]
+    }
+}
+
+/// The screen, with what the other services say, or have said.
+#[cfg(feature = "shell")]
+pub(crate) fn whole(id: OrderId, order: &Purchase, timeline: Vec<Entry>, parts: Parts) -> OrderScreen {
+    let own = own(id, order, &timeline, &parts.waiting(), time::OffsetDateTime::now_utc().into());
+    let Parts { stock, payment, shipment } = parts;
+    OrderScreen { own, stock: Some(stock), payment: Some(payment), shipment: Some(shipment), timeline }
 }
 
 #[cfg(feature = "shell")]
