@@ -147,22 +147,23 @@ fn service(name: &str) -> Result<Service, String> {
 /// When a service does not answer, or something that changes dead letters was neither confirmed nor told `--yes`.
 pub async fn ask(desk: &Desk, addresses: &Addresses, talk: &Talk) -> anyhow::Result<Vec<Told>> {
     let ports = Ports { http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?, addresses };
+    let free = Pace { between: Duration::ZERO, failures_max: usize::MAX };
     match desk {
         Desk::List { which, state } => ports.list(which, *state).await,
-        Desk::Show { which } => ports.each(which, State::Dead, Method::GET, "", None, &Pace::free()).await,
-        Desk::DryRun { which } => ports.each(which, State::Dead, Method::POST, "/dry-run", None, &Pace::free()).await,
+        Desk::Show { which } => ports.each(ports.meant(which).await?, Method::GET, "", None, &free).await,
+        Desk::DryRun { which } => ports.each(ports.meant(which).await?, Method::POST, "/dry-run", None, &free).await,
         Desk::Replay { which, rate, stop_after, yes } => {
-            ports.sure("replay", which, *yes, talk).await?;
             let pace = Pace { between: Duration::from_secs(1) / *rate, failures_max: *stop_after };
-            ports.each(which, State::Dead, Method::POST, "/replay", None, &pace).await
+            let meant = sure("replay", which, ports.meant(which).await?, *yes, talk)?;
+            ports.each(meant, Method::POST, "/replay", None, &pace).await
         }
         Desk::Discard { which, note, yes } => {
-            ports.sure("discard", which, *yes, talk).await?;
-            ports.each(which, State::Dead, Method::POST, "/discard", Some(json!({ "note": note })), &Pace::free()).await
+            let meant = sure("discard", which, ports.meant(which).await?, *yes, talk)?;
+            ports.each(meant, Method::POST, "/discard", Some(json!({ "note": note })), &free).await
         }
         Desk::Park { which, note, yes } => {
-            ports.sure("park", which, *yes, talk).await?;
-            ports.each(which, State::Dead, Method::POST, "/park", Some(json!({ "note": note })), &Pace::free()).await
+            let meant = sure("park", which, ports.meant(which).await?, *yes, talk)?;
+            ports.each(meant, Method::POST, "/park", Some(json!({ "note": note })), &free).await
         }
     }
 }
@@ -171,12 +172,6 @@ pub async fn ask(desk: &Desk, addresses: &Addresses, talk: &Talk) -> anyhow::Res
 struct Pace {
     between: Duration,
     failures_max: usize,
-}
-
-impl Pace {
-    const fn free() -> Self {
-        Self { between: Duration::ZERO, failures_max: usize::MAX }
-    }
 }
 
 /// The admin ports of a stack.
@@ -234,15 +229,14 @@ impl Ports<'_> {
     /// Asks for each that is meant, one after the other.
     async fn each(
         &self,
-        which: &Which,
-        state: State,
+        meant: Vec<Told>,
         method: Method,
         what: &str,
         body: Option<Value>,
         pace: &Pace,
     ) -> anyhow::Result<Vec<Told>> {
         let (mut told, mut failures) = (Vec::new(), 0);
-        for one in self.meant(which, state).await? {
+        for one in meant {
             let service = Service::ALL.into_iter().find(|service| service.name() == one.service).context("a service")?;
             let url = format!("{}/admin/dead-letters/{}{what}", self.addresses.admin_url(service), one.id);
             let request = self.http.request(method.clone(), url);
@@ -267,35 +261,35 @@ impl Ports<'_> {
         Ok(told)
     }
 
-    async fn meant(&self, which: &Which, state: State) -> anyhow::Result<Vec<Told>> {
+    async fn meant(&self, which: &Which) -> anyhow::Result<Vec<Told>> {
         if which.ids.is_empty() && !which.all && which.ty.is_none() && which.since.is_none() {
             bail!("which ones? Give their ids, or --all, --type or --since: `ensemble dead-letters list` shows them");
         }
-        let found = self.list(which, state).await?;
+        let found = self.list(which, State::Dead).await?;
         if let Some(missing) = which.ids.iter().find(|id| !found.iter().any(|one| one.id == **id)) {
             bail!("there is no dead letter {missing} that still waits: `ensemble dead-letters list` shows them");
         }
         Ok(found)
     }
+}
 
-    /// What changes many things asks first; where nobody can answer it must have been told.
-    async fn sure(&self, verb: &str, which: &Which, yes: bool, talk: &Talk) -> anyhow::Result<()> {
-        use std::io::IsTerminal as _;
-        if yes || which.ids.len() == 1 {
-            return Ok(());
-        }
-        let count = self.meant(which, State::Dead).await?.len();
-        if !std::io::stdin().is_terminal() {
-            bail!("this would {verb} {count} dead letters: say --yes");
-        }
-        talk.say(&format!("{verb} {count} dead letters? [y/N]"));
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer)?;
-        if !answer.trim().eq_ignore_ascii_case("y") {
-            bail!("nothing was done");
-        }
-        Ok(())
+/// What changes many things asks first; where nobody can answer it must have been told.
+fn sure(verb: &str, which: &Which, meant: Vec<Told>, yes: bool, talk: &Talk) -> anyhow::Result<Vec<Told>> {
+    use std::io::IsTerminal as _;
+    if yes || which.ids.len() == 1 {
+        return Ok(meant);
     }
+    let count = meant.len();
+    if !std::io::stdin().is_terminal() {
+        bail!("this would {verb} {count} dead letters: say --yes");
+    }
+    talk.say(&format!("{verb} {count} dead letters? [y/N]"));
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    if !answer.trim().eq_ignore_ascii_case("y") {
+        bail!("nothing was done");
+    }
+    Ok(meant)
 }
 
 /// An answer in one line: what a dry run foretells, an outcome, or a problem's detail.
