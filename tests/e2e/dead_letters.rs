@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use async_nats::{HeaderMap, jetstream};
+use async_nats::HeaderMap;
 use ensemble::{
     Options, Service, Talk,
     dead_letters::{self, Desk, State, Which},
@@ -40,9 +40,7 @@ pub(crate) fn trials(desk: &Arc<Shared>) -> Vec<Trial> {
 
 /// Says something on the broker that no service has said.
 async fn forge(world: &World, subject: &str, headers: HeaderMap, body: &'static [u8]) -> anyhow::Result<()> {
-    let client = async_nats::connect(world.addresses.nats_url()).await?;
-    jetstream::new(client).publish_with_headers(subject.to_owned(), headers, body.into()).await?.await?;
-    Ok(())
+    world.broker().await?.publish(subject, headers, body).await
 }
 
 fn headers(ty: &str, id: Uuid, order: &str) -> HeaderMap {

@@ -1,17 +1,12 @@
 //! The fifth service of CONTRIBUTING.md, beside a whole stack: nothing was changed for it.
 
-use std::{
-    fs::File,
-    process::{Child, Command},
-    sync::Arc,
-    time::Duration,
-};
+use std::{process::Command, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-use tests::{Basket, eventually};
+use tests::{Basket, Program, eventually};
 
 use crate::world::{Shared, Trials, World};
 
@@ -21,35 +16,20 @@ pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     trials.all()
 }
 
-/// Ends with the test, whatever becomes of it.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 async fn loyalty(world: Arc<World>) -> anyhow::Result<()> {
-    let (superuser, nats) = {
-        let stack = world.stack.lock().await;
-        (stack.addresses().superuser_url(), stack.nats_url())
-    };
+    let superuser = world.addresses.superuser_url();
     let mut db = PgConnection::connect(&superuser).await?;
     sqlx::query(AssertSqlSafe("create database loyalty")).execute(&mut db).await?;
     db.close().await?;
     let (database, _) = superuser.rsplit_once('/').context("a database's URL ends in its name")?;
-    let (http, admin) = (free_port()?, free_port()?);
-    let service = Command::new(built()?)
+    let (http, admin) = (Program::free_port()?, Program::free_port()?);
+    let mut service = Command::new(built()?);
+    service
         .env("DATABASE_URL", format!("{database}/loyalty"))
-        .env("NATS_URL", nats)
+        .env("NATS_URL", world.addresses.nats_url())
         .env("HTTP_ADDR", format!("127.0.0.1:{http}"))
-        .env("ADMIN_ADDR", format!("127.0.0.1:{admin}"))
-        .stdout(log("loyalty.log")?)
-        .spawn()
-        .context("the fifth service does not start")?;
-    let _running = Running(service);
+        .env("ADMIN_ADDR", format!("127.0.0.1:{admin}"));
+    let _running = Program::start(&mut service, "loyalty.log")?;
 
     let mut basket = Basket::of("TEA-001", 3);
     basket.0["customer_id"] = json!(world.tag());
@@ -71,21 +51,9 @@ async fn loyalty(world: Arc<World>) -> anyhow::Result<()> {
     points_are(0).await
 }
 
-/// A file below `target/e2e`.
-fn log(name: &str) -> anyhow::Result<File> {
-    let folder = ensemble::root().join("target/e2e");
-    std::fs::create_dir_all(&folder)?;
-    Ok(File::create(folder.join(name))?)
-}
-
 fn built() -> anyhow::Result<std::path::PathBuf> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let done = Command::new(cargo).args(["build", "--quiet", "--bin", "loyalty"]).current_dir(ensemble::root()).status()?;
     ensure!(done.success(), "the recipe of CONTRIBUTING.md does not build");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| ensemble::root().join("target"), Into::into);
-    Ok(target.join("debug/loyalty"))
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    Ok(Program::built("loyalty"))
 }

@@ -56,13 +56,9 @@ where
     F: Future<Output = anyhow::Result<()>>,
 {
     let _turn = TURN.lock().await;
-    let broker = broker(&world).await?;
+    let broker = world.broker().await?;
     test(world.clone(), broker).await?;
     everything_is_held(&world).await
-}
-
-async fn broker(world: &World) -> anyhow::Result<Broker> {
-    Broker::at(&world.stack.lock().await.nats_url()).await
 }
 
 /// Orders, eight at a time.
@@ -89,13 +85,12 @@ async fn under_load(world: &World, happens: impl Future<Output = anyhow::Result<
 }
 
 async fn database(world: &World, service: Service) -> anyhow::Result<PgConnection> {
-    let url = world.stack.lock().await.database_url(service);
-    PgConnection::connect(&url).await.context("the database does not answer")
+    PgConnection::connect(&world.addresses.database_url(service)).await.context("the database does not answer")
 }
 
 /// Each stream holds what its owner's outbox does, and nothing is pending.
 async fn everything_is_held(world: &World) -> anyhow::Result<()> {
-    let broker = &broker(world).await?;
+    let broker = &world.broker().await?;
     for service in Service::ALL {
         eventually(&format!("the stream of {service} to hold all that was said"), PATIENCE, || async move {
             let mut db = database(world, service).await?;
@@ -389,7 +384,7 @@ async fn never_stored(world: Arc<World>, broker: Broker) -> anyhow::Result<()> {
 
 /// What goes to a reader's connection of before comes again only after the ack wait: nobody need wait for that.
 async fn everybody_pulls(world: &World) -> anyhow::Result<()> {
-    let broker = &broker(world).await?;
+    let broker = &world.broker().await?;
     eventually("everybody to pull", PATIENCE, || async move {
         for service in Service::ALL {
             for durable in broker.durables(&of(service)).await? {
@@ -405,7 +400,7 @@ async fn everybody_pulls(world: &World) -> anyhow::Result<()> {
 /// The broker is there, holds its connections, and says nothing.
 async fn half_open(world: Arc<World>) -> anyhow::Result<()> {
     let _turn = TURN.lock().await;
-    let ready = format!("{}/readyz", world.stack.lock().await.admin_url(Service::Order));
+    let ready = format!("{}/readyz", world.addresses.admin_url(Service::Order));
     let ready = &ready;
     world.stack.lock().await.pause(Part::Nats).await?;
     let noticed = eventually("order to notice", Duration::from_secs(15), || async move {

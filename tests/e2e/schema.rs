@@ -18,7 +18,7 @@ pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
 
 async fn prepared(world: Arc<World>) -> anyhow::Result<()> {
     for service in Service::ALL {
-        let url = world.stack.lock().await.database_url(service);
+        let url = world.addresses.database_url(service);
         let statements = match service {
             Service::Order => chassis::statements::<order::Order>(),
             Service::Inventory => chassis::statements::<inventory::Inventory>(),

@@ -1,11 +1,7 @@
 //! Connections that break while a transaction ends, and requests that nobody waits for: a second replica of the order
 //! service whose way to Postgres leads through a proxy.
 
-use std::{
-    process::{Child, Command},
-    sync::Arc,
-    time::Duration,
-};
+use std::{process::Command, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use ensemble::{Options, Service};
@@ -13,7 +9,7 @@ use libtest_mimic::Trial;
 use reqwest::StatusCode;
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
-use tests::{Basket, Blow, Customer, Proxy, eventually};
+use tests::{Basket, Blow, Customer, Program, Proxy, eventually};
 use uuid::Uuid;
 
 use crate::world::{World, alone};
@@ -27,18 +23,11 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A replica behind a proxy; it ends with the test.
+/// A replica behind a proxy.
 struct Replica {
-    process: Child,
+    _program: Program,
     proxy: Proxy,
     customer: Customer,
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }
 
 impl Replica {
@@ -48,24 +37,22 @@ impl Replica {
         let direct = addresses.database_url(Service::Order);
         let proxied = direct.replace(&format!(":{}/", addresses.ports.postgres), &format!(":{}/", proxy.address.port()));
         ensure!(proxied != direct, "the database's URL has no port to replace");
-        let free = || anyhow::Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?);
+        let free = || anyhow::Ok(format!("127.0.0.1:{}", Program::free_port()?));
         let (http, admin) = (free()?, free()?);
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| ensemble::root().join("target"), Into::into);
-        let process = Command::new(target.join("debug/order"))
+        let mut order = Command::new(Program::built("order"));
+        order
             .env("DATABASE_URL", proxied)
             .env("DATABASE_OWNER_URL", addresses.owner_database_url(Service::Order))
             .env("NATS_URL", addresses.nats_url())
-            .env("HTTP_ADDR", http.to_string())
-            .env("ADMIN_ADDR", admin.to_string())
+            .env("HTTP_ADDR", &http)
+            .env("ADMIN_ADDR", &admin)
             .env("INVENTORY_URL", addresses.url(Service::Inventory))
             .env("PAYMENT_URL", addresses.url(Service::Payment))
-            .env("SHIPPING_URL", addresses.url(Service::Shipping))
-            .stdout(std::fs::File::create(ensemble::root().join("target/e2e/replica.log"))?)
-            .spawn()
-            .context("the replica does not start")?;
+            .env("SHIPPING_URL", addresses.url(Service::Shipping));
+        let program = Program::start(&mut order, "replica.log")?;
         let order = format!("http://{http}");
         let customer = Customer::at(order, addresses.url(Service::Inventory), addresses.url(Service::Shipping));
-        let replica = Self { process, proxy, customer };
+        let replica = Self { _program: program, proxy, customer };
         eventually("the replica", Duration::from_secs(30), || async {
             reqwest::get(format!("http://{admin}/readyz")).await?.error_for_status()
         })

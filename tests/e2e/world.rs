@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use anyhow::Context as _;
 use ensemble::{Options, Part, Service, Stack, audit, stack::Addresses};
 use libtest_mimic::{Failed, Trial};
-use tests::{Customer, Operator, Partner};
+use tests::{Broker, Customer, Operator, Partner};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::Mutex,
@@ -36,6 +36,11 @@ impl World {
     /// Who looks after that service.
     pub(crate) fn operator(&self, service: Service) -> Operator {
         Operator::at(self.addresses.admin_url(service))
+    }
+
+    /// The broker, by hand.
+    pub(crate) async fn broker(&self) -> anyhow::Result<Broker> {
+        Broker::at(&self.addresses.nats_url()).await
     }
 
     /// A text that nobody else uses.

@@ -103,6 +103,15 @@ impl Broker {
         self.jetstream.get_stream_no_info(stream).await?.purge().await.map(drop).context("the stream cannot be purged")
     }
 
+    /// Publishes a message that no service has said.
+    ///
+    /// # Errors
+    /// When it is not taken.
+    pub async fn publish(&self, subject: &str, headers: HeaderMap, body: &'static [u8]) -> anyhow::Result<()> {
+        let published = self.jetstream.publish_with_headers(subject.to_owned(), headers, body.into()).await?;
+        published.await.map(drop).context("it is not taken")
+    }
+
     /// Publishes a message of that size, which nobody hears.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod customer;
 mod eventually;
 mod faults;
 mod operator;
+mod program;
 mod proxy;
 
 pub use broker::Broker;
@@ -14,4 +15,5 @@ pub use customer::{Basket, Customer, Placed, Screen};
 pub use eventually::eventually;
 pub use faults::Partner;
 pub use operator::Operator;
+pub use program::Program;
 pub use proxy::{Blow, Proxy};
