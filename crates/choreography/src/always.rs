@@ -1,4 +1,4 @@
-//! What must hold about one order at every moment, not only at rest: shared by model and simulator.
+//! What must hold about one order at every moment, not only at rest.
 
 use inventory::Reservation;
 use order::{Purchase, Standing};

@@ -1,5 +1,5 @@
 //! The card gateway and the carrier, as far as their own ledgers go: what they can do with a call, and what they then hold,
-//! take or book. Model and simulator share them, and both find here who asked for what must never be asked.
+//! take or book. Here the model finds who asked for what must never be asked.
 
 use events::{Charge, Code, Currency, OrderId, Timestamp};
 use payment::{Authorization, Settlement};

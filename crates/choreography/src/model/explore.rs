@@ -45,7 +45,7 @@ impl State {
 pub(super) struct Search {
     pub(super) world: World,
     pub(super) states: States,
-    /// Whether one message was lost and the state is quiet, and well; by state, when something may be lost.
+    /// The states where nothing happens by itself any more and all is well, by number.
     pub(super) rests: Vec<u32>,
     steps: u64,
     depth: u32,

@@ -60,9 +60,10 @@ impl States {
 
     fn grow(&mut self) {
         self.table = vec![0; self.table.len() * 4];
-        for (number, state) in (1..).zip(self.all.clone()) {
-            let place = self.place(state);
-            self.table[place] = number;
+        for at in 0..self.all.len() {
+            let place = self.place(self.all[at]);
+            // It was given that number when it was first visited.
+            self.table[place] = at as u32 + 1;
         }
     }
 }
