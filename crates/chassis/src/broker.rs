@@ -17,7 +17,7 @@ use async_nats::{
     },
 };
 use clap::Args;
-use events::{Event, EventInfo, subject};
+use events::{EventInfo, nouns, subject};
 use saga::Declaration;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{sync::watch, time::sleep};
@@ -29,7 +29,7 @@ mod drift;
 mod look;
 
 pub(crate) use drift::{Drift, listed};
-pub(crate) use look::{Headers, Unseen};
+pub(crate) use look::{Headers, Unseen, nanos};
 
 /// Where the broker is, and how the service's stream is kept there.
 #[derive(Args, Clone, Debug)]
@@ -104,7 +104,7 @@ impl Broker {
         let client = ConnectOptions::new()
             .name(declaration.service)
             // Answers come where nobody else may listen: `ensemble permissions`.
-            .custom_inbox_prefix(format!("_INBOX.{}", declaration.service))
+            .custom_inbox_prefix(events::inbox(declaration.service))
             .retry_on_initial_connect()
             .max_reconnects(None)
             .ping_interval(PING)
@@ -187,15 +187,13 @@ impl Broker {
 
     /// The events that this service hears.
     pub(crate) fn heard(&self) -> impl Iterator<Item = &'static EventInfo> {
-        let declaration = self.declaration;
-        let heard = move |event: &&EventInfo| declaration.hears().any(|ty| ty == event.ty);
-        Event::ALL.iter().copied().filter(heard)
+        self.declaration.heard()
     }
 
     /// The own stream's name; none for who says nothing.
     pub(crate) fn own(&self) -> Option<String> {
         let service = self.declaration.service;
-        Event::ALL.iter().any(|event| event.owner == service).then(|| stream_of(service))
+        (!nouns(service).is_empty()).then(|| events::stream(service))
     }
 
     /// For how long the own stream surely keeps an event.
@@ -256,7 +254,7 @@ impl Broker {
     fn declared_stream(&self) -> stream::Config {
         let service = self.declaration.service;
         stream::Config {
-            name: stream_of(service),
+            name: events::stream(service),
             description: Some(format!("What {service} says.")),
             subjects: subjects(service),
             retention: RetentionPolicy::Limits,
@@ -274,9 +272,9 @@ impl Broker {
         }
     }
 
-    /// The name of this service's durable for that event. One for each event, so that permissions can be exact.
+    /// The name of this service's durable for that event.
     pub(crate) fn durable_name(&self, event: &EventInfo) -> String {
-        format!("{}-{}", self.declaration.service, event.name.replace('.', "_"))
+        events::durable(self.declaration.service, event)
     }
 
     fn declared_durable(&self, event: &EventInfo, begin: DeliverPolicy) -> pull::Config {
@@ -301,13 +299,13 @@ impl Broker {
     /// Makes that durable, to begin behind `after`, or at the beginning; or updates one that begins there.
     pub(crate) async fn make_durable(&self, event: &EventInfo, begin: DeliverPolicy) -> Result<PullConsumer, BrokerError> {
         let config = self.declared_durable(event, begin);
-        let made = self.jetstream.create_consumer_on_stream(config, stream_of(event.owner)).await;
+        let made = self.jetstream.create_consumer_on_stream(config, events::stream(event.owner)).await;
         made.map_err(|source| BrokerError::Consumer { name: self.durable_name(event), source })
     }
 
     /// Deletes that durable, if it is there.
     pub(crate) async fn delete_durable(&self, event: &EventInfo) -> Result<(), BrokerError> {
-        let (name, stream) = (self.durable_name(event), stream_of(event.owner));
+        let (name, stream) = (self.durable_name(event), events::stream(event.owner));
         if self.durable(&name, &stream).await?.is_none() {
             return Ok(());
         }
@@ -316,18 +314,9 @@ impl Broker {
     }
 }
 
-/// `PAYMENT`.
-pub(crate) fn stream_of(service: &str) -> String {
-    service.to_uppercase()
-}
-
 /// `ensemble.stock.>` for each noun that the service owns.
 fn subjects(service: &str) -> Vec<String> {
-    let nouns = Event::ALL.iter().filter(|event| event.owner == service).filter_map(|event| event.name.split('.').next());
-    let mut subjects: Vec<String> = nouns.map(|noun| format!("{}.>", subject(noun))).collect();
-    subjects.sort();
-    subjects.dedup();
-    subjects
+    nouns(service).into_iter().map(|noun| format!("{}.>", subject(noun))).collect()
 }
 
 async fn tell(event: ClientEvent) {
@@ -343,6 +332,8 @@ async fn tell(event: ClientEvent) {
 
 #[cfg(test)]
 mod tests {
+    use events::Event;
+
     use super::*;
 
     #[test]

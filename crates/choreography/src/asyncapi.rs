@@ -3,12 +3,12 @@
 //! Nothing is described here a second time: schemas come from the types, headers from [`Envelope`], examples from the golden
 //! files, operations from the declarations.
 
-use events::{Described, Envelope, Event, EventId, EventInfo, MalformedEnvelope, OrderId, Timestamp, TraceContext, subject};
+use events::{
+    Described, Envelope, Event, EventId, EventInfo, MalformedEnvelope, OrderId, Timestamp, TraceContext, durable, stream, subject,
+};
 use saga::Declaration;
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
-
-use crate::nats::{consumer, stream};
 
 /// Where schemas stand in the document, and where types refer to.
 const SCHEMAS: &str = "/components/schemas";
@@ -32,7 +32,7 @@ pub fn document(services: &[Declaration]) -> Value {
                 "description": "One JetStream stream for each service that says something; whoever hears an event has a durable pull consumer of it.",
             }
         },
-        "channels": described.iter().map(|event| (key(event.info), channel(event.info))).collect::<Map<_, _>>(),
+        "channels": described.iter().map(|event| (event.info.word(), channel(event.info))).collect::<Map<_, _>>(),
         "operations": operations(services),
         "components": {
             "messages": described.iter().map(|event| (event.info.type_name.to_owned(), message(event))).collect::<Map<_, _>>(),
@@ -60,11 +60,6 @@ fn described() -> (Vec<Described>, Map<String, Value>) {
     (described, generator.take_definitions(true))
 }
 
-/// What it goes by in the document: some tools take letters, digits and underscores alone.
-fn key(event: &EventInfo) -> String {
-    event.name.replace('.', "_")
-}
-
 fn channel(event: &EventInfo) -> Value {
     json!({
         "address": subject(event.name),
@@ -83,14 +78,14 @@ fn operations(services: &[Declaration]) -> Map<String, Value> {
             let steps = service.steps.iter().filter(|step| step.says.iter().any(|said| said.ty == event.ty));
             let steps: Vec<_> = steps.map(|step| (step.name, step.does)).collect();
             let operation = operation(service.service, "send", event, &steps);
-            operations.insert(format!("{}_says_{}", service.service, key(event)), operation);
+            operations.insert(format!("{}_says_{}", service.service, event.word()), operation);
         }
-        for event in Event::ALL.iter().filter(|event| service.hears().any(|heard| heard == event.ty)) {
+        for event in service.heard() {
             let rows = service.rows.iter().filter(|row| row.input == event.ty);
             let steps: Vec<_> = rows.filter_map(|row| service.step(row.step)).map(|step| (step.name, step.does)).collect();
             let mut operation = operation(service.service, "receive", event, &steps);
-            operation["bindings"] = json!({"nats": {"queue": consumer(service.service, event), "bindingVersion": "0.1.0"}});
-            operations.insert(format!("{}_hears_{}", service.service, key(event)), operation);
+            operation["bindings"] = json!({"nats": {"queue": durable(service.service, event), "bindingVersion": "0.1.0"}});
+            operations.insert(format!("{}_hears_{}", service.service, event.word()), operation);
         }
     }
     operations
@@ -102,10 +97,10 @@ fn operation(service: &str, action: &str, event: &EventInfo, steps: &[(&str, &st
     let sentences: Vec<String> = steps.iter().map(|(name, does)| format!("{name}: {does}")).collect();
     json!({
         "action": action,
-        "channel": {"$ref": format!("#/channels/{}", key(event))},
+        "channel": {"$ref": format!("#/channels/{}", event.word())},
         "title": format!("{service} {}", names.join(", ")),
         "description": sentences.join("\n\n"),
-        "messages": [{"$ref": format!("#/channels/{}/messages/{}", key(event), event.type_name)}],
+        "messages": [{"$ref": format!("#/channels/{}/messages/{}", event.word(), event.type_name)}],
         "tags": [{"name": service}],
     })
 }

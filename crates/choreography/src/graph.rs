@@ -96,6 +96,12 @@ impl Graph {
         self.nodes[edge.to].is_undo()
     }
 
+    /// What ends a saga, with the step that says it.
+    fn last_words(&self) -> impl Iterator<Item = (&Node, &'static EventInfo)> {
+        let said = self.nodes.iter().flat_map(|node| node.step.says.iter().map(move |event| (node, *event)));
+        said.filter(|(_, event)| event.terminal)
+    }
+
     /// Breadth first along what leads forward: from the step that begins a saga, then from what is commanded later, then undos,
     /// those first whose words other undos wait for.
     fn put_in_order(&mut self) {

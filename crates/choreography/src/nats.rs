@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use events::{Event, EventInfo, subject};
+use events::{durable, inbox, nouns, stream, subject};
 use saga::Declaration;
 
 /// What the broker lets one user do.
@@ -26,7 +26,7 @@ pub fn permissions(services: &[Declaration]) -> Vec<Permissions> {
 
 fn of(service: &Declaration, services: &[Declaration]) -> Permissions {
     let (name, own) = (service.service, stream(service.service));
-    let nouns = nouns(service);
+    let nouns = nouns(name);
     let mut publish: Vec<String> = nouns.iter().map(|noun| format!("{}.>", subject(noun))).collect();
     let mut publish_not = Vec::new();
     if !nouns.is_empty() {
@@ -35,16 +35,16 @@ fn of(service: &Declaration, services: &[Declaration]) -> Permissions {
         publish.push(format!("$JS.API.CONSUMER.CREATE.{own}"));
         publish.extend(["CREATE", "INFO", "DELETE", "MSG.NEXT"].map(|verb| format!("$JS.API.CONSUMER.{verb}.{own}.>")));
         for reader in services.iter().filter(|reader| reader.service != name) {
-            for event in heard(reader).filter(|event| event.owner == name) {
-                let durable = consumer(reader.service, event);
+            for event in reader.heard().filter(|event| event.owner == name) {
+                let durable = durable(reader.service, event);
                 publish_not.push(format!("$JS.API.CONSUMER.*.{own}.{durable}"));
                 publish_not.push(format!("$JS.API.CONSUMER.*.{own}.{durable}.>"));
                 publish_not.push(format!("$JS.API.CONSUMER.MSG.NEXT.{own}.{durable}"));
             }
         }
     }
-    for event in heard(service) {
-        let (stream, durable) = (stream(event.owner), consumer(name, event));
+    for event in service.heard() {
+        let (stream, durable) = (stream(event.owner), durable(name, event));
         publish.push(format!("$JS.API.CONSUMER.CREATE.{stream}.{durable}.{}", subject(event.name)));
         publish.extend(["INFO", "DELETE", "MSG.NEXT"].map(|verb| format!("$JS.API.CONSUMER.{verb}.{stream}.{durable}")));
         publish.push(format!("$JS.ACK.{stream}.{durable}.>"));
@@ -79,33 +79,6 @@ pub fn authorization(services: &[Declaration]) -> String {
 
 fn listed(subjects: &[String]) -> String {
     subjects.iter().map(|subject| format!("            \"{subject}\"\n")).collect()
-}
-
-fn heard(service: &Declaration) -> impl Iterator<Item = &'static EventInfo> {
-    Event::ALL.iter().copied().filter(|event| service.hears().any(|heard| heard == event.ty))
-}
-
-/// The first words of what it says: `stock` and `product` are inventory's.
-fn nouns(service: &Declaration) -> Vec<&'static str> {
-    let mut nouns: Vec<&str> = service.says().iter().filter_map(|event| event.name.split('.').next()).collect();
-    nouns.sort_unstable();
-    nouns.dedup();
-    nouns
-}
-
-/// The stream that a service alone publishes to.
-pub fn stream(service: &str) -> String {
-    service.to_uppercase()
-}
-
-/// A service's durable consumer of that event.
-pub fn consumer(service: &str, event: &EventInfo) -> String {
-    format!("{service}-{}", event.name.replace('.', "_"))
-}
-
-/// What the subjects of a service's answers begin with.
-pub fn inbox(service: &str) -> String {
-    format!("_INBOX.{service}")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use uuid::Uuid;
 
-use crate::{EventId, SagaId, Timestamp, TraceContext};
+use crate::{Event, EventId, EventInfo, SagaId, Timestamp, TraceContext};
 
 /// Everything about an event but its data.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,6 +41,30 @@ const SOURCE_PREFIX: &str = "/ensemble/";
 /// subjects cost the server 200 MB at rest.
 pub fn subject(name: &str) -> String {
     format!("ensemble.{name}")
+}
+
+/// The first words of what a service says, each once: `product` and `stock` are inventory's.
+pub fn nouns(owner: &str) -> Vec<&'static str> {
+    let events = Event::ALL.iter().filter(|event| event.owner == owner);
+    let mut nouns: Vec<&str> = events.filter_map(|event| event.name.split('.').next()).collect();
+    nouns.sort_unstable();
+    nouns.dedup();
+    nouns
+}
+
+/// The stream that a service alone publishes to: `PAYMENT`.
+pub fn stream(owner: &str) -> String {
+    owner.to_uppercase()
+}
+
+/// A reader's durable consumer of that event: `order-payment_captured`. One for each event, so that permissions can be exact.
+pub fn durable(reader: &str, event: &EventInfo) -> String {
+    format!("{reader}-{}", event.word())
+}
+
+/// What the subjects begin with by which a service is answered; nobody else may listen there.
+pub fn inbox(service: &str) -> String {
+    format!("_INBOX.{service}")
 }
 
 impl Envelope {

@@ -19,6 +19,13 @@ pub struct EventInfo {
     pub type_name: &'static str,
 }
 
+impl EventInfo {
+    /// `payment_authorized`: its name where a dot would mean something else.
+    pub fn word(&self) -> String {
+        self.name.replace('.', "_")
+    }
+}
+
 /// How an event looks on the wire.
 #[cfg(feature = "schema")]
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The table of reactions as data: what graph, pictures, permissions, explanations and checks are made from.
 
-use events::EventInfo;
+use events::{Event, EventInfo};
 
 /// What one service declares.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +75,11 @@ impl Declaration {
     /// The event types that it reacts to.
     pub fn hears(&self) -> impl Iterator<Item = &'static str> {
         self.rows.iter().filter(|row| row.door == Door::Event).map(|row| row.input)
+    }
+
+    /// The events that it reacts to.
+    pub fn heard(&self) -> impl Iterator<Item = &'static EventInfo> {
+        Event::ALL.iter().copied().filter(|event| self.hears().any(|heard| heard == event.ty))
     }
 
     /// The event types that it may say, each once.

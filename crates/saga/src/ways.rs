@@ -33,6 +33,14 @@ pub(crate) struct Ways {
     edge_count: usize,
 }
 
+/// Which events are followed.
+#[derive(Clone, Copy)]
+enum Way {
+    Forward,
+    Back,
+    Either,
+}
+
 impl Ways {
     pub(crate) const fn of(services: &[Declaration]) -> Self {
         let mut ways = Self { places: [None; STEPS_MAX], count: 0, edges: [None; EDGES_MAX], edge_count: 0 };
@@ -114,33 +122,23 @@ impl Ways {
 
     /// Everything that success of this step can lead to.
     pub(crate) const fn forward_from(&self, step: usize) -> Steps {
-        let mut reached = self.next(1 << step, true, false);
-        loop {
-            let more = reached | self.next(reached, true, false);
-            if more == reached {
-                return reached;
-            }
-            reached = more;
-        }
+        self.closed(self.next(1 << step, Way::Forward), Way::Forward)
     }
 
     /// These undos, and all that their words wake.
     pub(crate) const fn back_from(&self, undos: Steps) -> Steps {
-        let mut reached = undos;
-        loop {
-            let more = reached | self.next(reached, false, true);
-            if more == reached {
-                return reached;
-            }
-            reached = more;
-        }
+        self.closed(undos, Way::Back)
     }
 
     /// These steps, and all that may come of them either way.
     pub(crate) const fn anywhere_from(&self, steps: Steps) -> Steps {
-        let mut reached = steps;
+        self.closed(steps, Way::Either)
+    }
+
+    /// These steps, and all that they lead to along that way.
+    const fn closed(&self, mut reached: Steps, way: Way) -> Steps {
         loop {
-            let more = reached | self.next(reached, true, true) | self.next(reached, false, true);
+            let more = reached | self.next(reached, way);
             if more == reached {
                 return reached;
             }
@@ -148,11 +146,15 @@ impl Ways {
         }
     }
 
-    /// Where the words of these steps lead, forward or else back; `undos` counts those that undos say.
-    const fn next(&self, steps: Steps, forward: bool, undos: bool) -> Steps {
+    /// Where the words of these steps lead along that way.
+    const fn next(&self, steps: Steps, way: Way) -> Steps {
         let (mut reached, mut at) = (0, 0);
         while let Some(edge) = self.edge(at) {
-            let leads = if forward { self.is_forward(&edge) || (undos && !self.is_back(&edge)) } else { self.is_back(&edge) };
+            let leads = match way {
+                Way::Forward => self.is_forward(&edge),
+                Way::Back => self.is_back(&edge),
+                Way::Either => true,
+            };
             if leads && has(steps, edge.from) {
                 reached |= 1 << edge.to;
             }

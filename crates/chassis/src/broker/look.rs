@@ -45,6 +45,11 @@ pub(crate) struct Headers {
     left: u64,
 }
 
+/// When something was made, as its identity: nanoseconds since 1970.
+pub(crate) fn nanos(moment: time::OffsetDateTime) -> i64 {
+    i64::try_from(moment.unix_timestamp_nanos()).unwrap_or(i64::MAX)
+}
+
 impl Broker {
     /// The stream as it is; none when there is none.
     pub(crate) async fn stream(&self, name: &str) -> Result<Option<stream::Info>, Unseen> {

@@ -5,7 +5,7 @@ use events::EventInfo;
 use saga::owed::durable::{Known, Position};
 use sqlx::PgPool;
 
-use crate::broker::{Broker, BrokerError, stream_of};
+use crate::broker::{Broker, BrokerError, nanos};
 
 crate::statements! {
     KNOWN = "select stream_created, created, server from chassis.durables where name = $1";
@@ -47,7 +47,7 @@ impl From<crate::broker::Unseen> for NotHad {
 
 /// The durable for that event: as it is, or made anew from where the reader stands.
 pub(super) async fn have(broker: &Broker, pool: &PgPool, event: &EventInfo) -> Result<PullConsumer, NotHad> {
-    match broker.durable(&broker.durable_name(event), &stream_of(event.owner)).await? {
+    match broker.durable(&broker.durable_name(event), &events::stream(event.owner)).await? {
         Some(durable) => Ok(durable),
         None => make(broker, pool, event).await,
     }
@@ -60,7 +60,7 @@ pub(super) async fn make_anew(broker: &Broker, pool: &PgPool, event: &EventInfo)
 }
 
 async fn make(broker: &Broker, pool: &PgPool, event: &EventInfo) -> Result<PullConsumer, NotHad> {
-    let (name, stream) = (broker.durable_name(event), stream_of(event.owner));
+    let (name, stream) = (broker.durable_name(event), events::stream(event.owner));
     let Some(info) = broker.stream(&stream).await? else { return Err(BrokerError::NoStream(stream).into()) };
     let stream_created = nanos(info.created);
     let begin = match stands(broker, pool, &name, &stream, stream_created).await? {
@@ -122,9 +122,4 @@ pub(super) async fn advance(pool: &PgPool, name: &str, to: &Position, kept: &[u6
     let kept: Vec<i64> = kept.iter().copied().map(u64::cast_signed).collect();
     let sequence = to.sequence.cast_signed();
     sqlx::query(ADVANCE).bind(name).bind(sequence).bind(&to.id).bind(kept).bind(token).execute(pool).await.map(drop)
-}
-
-/// An identity: nanoseconds since 1970.
-pub(super) fn nanos(moment: time::OffsetDateTime) -> i64 {
-    i64::try_from(moment.unix_timestamp_nanos()).unwrap_or(i64::MAX)
 }

@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Inbox,
-    durable::{self, NotHad, nanos},
+    durable::{self, NotHad},
 };
-use crate::{broker::stream_of, lease::Lease, service::Service};
+use crate::{broker::nanos, lease::Lease, service::Service};
 
 /// A stream, as far as its readers care.
 #[derive(Clone, Copy)]
@@ -56,7 +56,7 @@ impl<S: Service> Inbox<S> {
         let mut durables = Vec::new();
         for event in self.broker.heard() {
             let name = self.broker.durable_name(event);
-            durables.push((event, self.broker.durable(&name, &stream_of(event.owner)).await?));
+            durables.push((event, self.broker.durable(&name, &events::stream(event.owner)).await?));
         }
         // After the durables, or one that has followed its stream meanwhile would seem to stand ahead of it.
         let mut streams = HashMap::new();
@@ -74,7 +74,7 @@ impl<S: Service> Inbox<S> {
     }
 
     async fn ends(&self, owner: &str) -> Result<Option<Ends>, NotHad> {
-        let info = self.broker.stream(&stream_of(owner)).await?;
+        let info = self.broker.stream(&events::stream(owner)).await?;
         Ok(info.map(|info| Ends {
             created: nanos(info.created),
             first: info.state.first_sequence,
@@ -90,7 +90,7 @@ impl<S: Service> Inbox<S> {
         server: &str,
         token: i64,
     ) -> Result<(), NotHad> {
-        let (name, of) = (self.broker.durable_name(event), stream_of(event.owner));
+        let (name, of) = (self.broker.durable_name(event), events::stream(event.owner));
         let positions = durable::positions(&self.pool, &name).await?;
         let highest = positions.first().cloned();
         let Some(known) = durable::known(&self.pool, &name).await? else {

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::Marks;
 use crate::{
-    broker::{Broker, BrokerError, Unseen},
+    broker::{Broker, BrokerError, Unseen, nanos},
     commit::now,
     lease::Lease,
     postgres::spanned,
@@ -148,12 +148,12 @@ impl Reconciler {
         if self.is_in_doubt(stream, known.as_ref(), &now_is).await? {
             *round = Round { config: round.config.take(), token: Some(token), ..Round::default() };
             // A replica may strike off only now what was acknowledged before.
-            round.again = Some((Instant::now() + STRUCK_OFF_WITHIN, back(now(), UNDER_WAY)));
+            round.again = Some((Instant::now() + STRUCK_OFF_WITHIN, now().before(UNDER_WAY)));
             self.compare(stream, token, self.span(self.oldest(), &info)).await?;
         } else if round.token != Some(token) {
             *round = Round { config: round.config.take(), token: Some(token), ..Round::default() };
             // Who led before saw the stream at that moment; what was acknowledged since then stands behind that end.
-            let since = known.map_or(Timestamp::from_micros(0), |known| back(known.seen_at, UNDER_WAY));
+            let since = known.map_or(Timestamp::from_micros(0), |known| known.seen_at.before(UNDER_WAY));
             self.compare(stream, token, self.span(since.max(self.oldest()), &info)).await?;
         } else if let Some((_, since)) = round.again.take_if(|(at, _)| Instant::now() >= *at) {
             self.compare(stream, token, self.span(since, &info)).await?;
@@ -205,7 +205,7 @@ impl Reconciler {
 
     /// What was said before this may have left the stream by its age.
     fn oldest(&self) -> Timestamp {
-        back(now(), self.broker.kept_for())
+        now().before(self.broker.kept_for())
     }
 
     fn span(&self, since: Timestamp, info: &Info) -> Span {
@@ -224,7 +224,7 @@ impl Reconciler {
         let mut pass = match round.slow.take() {
             Some(pass) => pass,
             None => {
-                let span = Span { since: self.oldest(), until: back(now(), UNDER_WAY), last: info.state.last_sequence };
+                let span = Span { since: self.oldest(), until: now().before(UNDER_WAY), last: info.state.last_sequence };
                 Pass::begin(&self.broker, stream, span).await?
             }
         };
@@ -280,13 +280,4 @@ fn known(row: PgRow) -> sqlx::Result<Known> {
         gaps: count("gaps")?,
     };
     Ok(Known { footing, seen_at: time("seen_at")?, doubts: row.try_get("doubts")? })
-}
-
-/// An identity: nanoseconds since 1970.
-fn nanos(moment: time::OffsetDateTime) -> i64 {
-    i64::try_from(moment.unix_timestamp_nanos()).unwrap_or(i64::MAX)
-}
-
-fn back(moment: Timestamp, by: Duration) -> Timestamp {
-    Timestamp::from_micros(moment.micros().saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
 }

@@ -26,12 +26,10 @@ pub fn dot(services: &[Declaration]) -> String {
         let back = if graph.is_way_back(edge) { ", style=dashed, constraint=false" } else { "" };
         let _ = writeln!(text, "  {from} -> {to} [label=\"{}\"{back}];", edge.event.name);
     }
-    for node in &graph.nodes {
-        for event in node.step.says.iter().filter(|event| event.terminal) {
-            let end = event.name.replace('.', "_");
-            let _ = writeln!(text, "  {end} [label=\"{}\", shape=doublecircle, style=solid];", event.name);
-            let _ = writeln!(text, "  {} -> {end} [style=dashed];", node.id());
-        }
+    for (node, event) in graph.last_words() {
+        let end = event.word();
+        let _ = writeln!(text, "  {end} [label=\"{}\", shape=doublecircle, style=solid];", event.name);
+        let _ = writeln!(text, "  {} -> {end} [style=dashed];", node.id());
     }
     text.push_str("}\n");
     text

@@ -24,11 +24,8 @@ pub fn mermaid(services: &[Declaration]) -> String {
         let (from, to) = (graph.nodes[edge.from].id(), graph.nodes[edge.to].id());
         let _ = writeln!(text, "  {from} {line}\"{}\"{head} {to}", edge.event.name);
     }
-    for node in &graph.nodes {
-        for event in node.step.says.iter().filter(|event| event.terminal) {
-            let end = event.name.replace('.', "_");
-            let _ = writeln!(text, "  {} -.-> {end}(((\"{}\")))", node.id(), event.name);
-        }
+    for (node, event) in graph.last_words() {
+        let _ = writeln!(text, "  {} -.-> {}(((\"{}\")))", node.id(), event.word(), event.name);
     }
     text.push_str("  classDef pivot stroke-width:4px\n  classDef undo stroke-dasharray:4 3\n");
     text

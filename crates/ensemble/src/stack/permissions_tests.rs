@@ -38,7 +38,7 @@ async fn server() -> Server {
     let mut command = command(program);
     command.arg("-c").arg(config).arg("-sd").arg(store.path()).kill_on_drop(true);
     for service in SERVICES {
-        command.env(format!("{}_NATS_PASSWORD", nats::stream(service.service)), password(service.service));
+        command.env(format!("{}_NATS_PASSWORD", events::stream(service.service)), password(service.service));
     }
     let process = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("it starts");
     Server { _process: process, _store: store, _ports: ports, port }
@@ -59,7 +59,7 @@ impl Server {
     async fn user(&self, service: &str) -> User {
         let (send, refusals) = mpsc::unbounded_channel();
         let client = ConnectOptions::with_user_and_password(service.to_owned(), password(service))
-            .custom_inbox_prefix(nats::inbox(service))
+            .custom_inbox_prefix(events::inbox(service))
             .retry_on_initial_connect()
             .event_callback(move |event| {
                 if let ClientEvent::ServerError(error) = event {
@@ -90,12 +90,12 @@ impl User {
     /// What `broker.rs` does to have a consumer.
     async fn consumer(&self, service: &str, event: &EventInfo) -> PullConsumer {
         let config = pull::Config {
-            durable_name: Some(nats::consumer(service, event)),
+            durable_name: Some(events::durable(service, event)),
             ack_policy: AckPolicy::Explicit,
             filter_subject: subject(event.name),
             ..pull::Config::default()
         };
-        let made = self.jetstream.create_consumer_on_stream(config, nats::stream(event.owner)).await;
+        let made = self.jetstream.create_consumer_on_stream(config, events::stream(event.owner)).await;
         made.unwrap_or_else(|error| panic!("{service} may not consume {}: {error}", event.name))
     }
 }
@@ -107,7 +107,7 @@ fn heard(service: &Declaration) -> impl Iterator<Item = &'static EventInfo> {
 async fn has_its_stream(user: &User, service: &Declaration) {
     let nouns: std::collections::BTreeSet<_> = service.says().iter().filter_map(|event| event.name.split('.').next()).collect();
     let subjects = nouns.into_iter().map(|noun| format!("{}.>", subject(noun))).collect();
-    let config = stream::Config { name: nats::stream(service.service), subjects, ..stream::Config::default() };
+    let config = stream::Config { name: events::stream(service.service), subjects, ..stream::Config::default() };
     user.jetstream.create_or_update_stream(config.clone()).await.expect("it makes its stream");
     user.jetstream.create_or_update_stream(config).await.expect("it updates its stream");
     for event in service.says() {

@@ -48,7 +48,7 @@ pub(super) struct Pass {
 
 impl Pass {
     pub(super) async fn begin(broker: &Broker, stream: &str, span: Span) -> Result<Self, Broken> {
-        let headers = broker.headers(stream, before(span.since)).await?;
+        let headers = broker.headers(stream, span.since.before(CLOCKS_APART_MAX)).await?;
         let (comparison, said_until) = (Comparison::default(), span.since);
         Ok(Self { headers, comparison, said_until, span, last_is_final: false, at: 0 })
     }
@@ -113,8 +113,4 @@ impl Pass {
         self.said_until = until;
         Ok(())
     }
-}
-
-fn before(moment: Timestamp) -> Timestamp {
-    Timestamp::from_micros(moment.micros().saturating_sub(i64::try_from(CLOCKS_APART_MAX.as_micros()).unwrap_or(0)))
 }
