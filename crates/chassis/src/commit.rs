@@ -1,8 +1,8 @@
 //! The one place where anything takes effect, and the only one that says `begin`.
 //!
 //! Each door has a short queue and a committer. While one transaction is under way the next batch gathers: a quiet
-//! system answers at once, a busy one shares its commits; nobody waits for a timer. A transaction runs in a task that
-//! nothing cancels:
+//! system answers at once, a busy one shares its commits; nobody waits for a timer but what only takes note, which waits
+//! a moment for company. A transaction runs in a task that nothing cancels:
 //!
 //! ```text
 //! begin · claim all ids, sorted · load what the inputs touch, locked · decide · save what differs

@@ -36,6 +36,8 @@ const PING_MAX: u32 = 1;
 /// For each committer one in use, and one while a broken one is being replaced.
 const DOOR_MAX: u32 = 2;
 const BACKGROUND_MAX: u32 = 4;
+/// The publisher strikes off by one statement at a time.
+const PUBLISHER_MAX: u32 = 2;
 
 /// The connections of a service, in compartments: whoever uses up his own takes none from the others.
 #[derive(Clone, Debug)]
@@ -45,6 +47,8 @@ pub(crate) struct Pools {
     pub(crate) reads: PgPool,
     /// For relay, leases, sweeps and operators.
     pub(crate) background: PgPool,
+    /// For the publisher, which writes down what has arrived, and what has not.
+    pub(crate) publisher: PgPool,
     ping: PgPool,
 }
 
@@ -61,6 +65,9 @@ impl Pools {
             doors: std::array::from_fn(|_| door()),
             reads: pool(settings.database_readers_max).connect_lazy_with(options.clone()),
             background: pool(BACKGROUND_MAX).connect_lazy_with(options.clone()),
+            // What it wrote in the server's last moment may be lost: that is one more publication, and its readers' claims
+            // drop it. So it does not stand in the doors' way to the disk.
+            publisher: pool(PUBLISHER_MAX).connect_lazy_with(by_key.options([("synchronous_commit", "off")])),
             ping: pool(PING_MAX).connect_lazy_with(options),
         })
     }

@@ -23,7 +23,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    domain::{CancelOrder, PlaceOrder, Wish},
+    domain::{CancelOrder, PlaceOrder, Purchase, Wish},
     reactions::{Input, Order},
     screen::{self, Entry, OrderScreen, Siblings, Status, Summary},
     store::{self, Listed},
@@ -159,9 +159,9 @@ async fn place(State(app): State<App>, prefer: Prefer, order: Command<NewOrder>)
     if prefer.wait.is_none() {
         return Ok(answer.into_response());
     }
-    let _ = prefer.wait_for(app.rest(id), app.house.stopping()).await;
+    let rests = prefer.wait_for(app.rest(id), app.house.stopping()).await;
     // It is accepted whatever becomes of this look at it.
-    let answer = match app.waited_for(id).await {
+    let answer = match app.waited_for(id, rests.flatten()).await {
         Ok(Some(screen)) => {
             let status = if screen.own.summary.status.rests() { 201 } else { 202 };
             answer.showing(Receipt::new(status, &screen))
@@ -247,14 +247,14 @@ impl NewOrder {
 }
 
 impl App {
-    /// Returns once the order is confirmed or has ended.
-    async fn rest(&self, id: OrderId) {
+    /// The order, once it is confirmed or has ended; none when there is none.
+    async fn rest(&self, id: OrderId) -> Option<Purchase> {
         let mut watching = self.house.watch(id);
         loop {
-            match store::standing(&self.house.pool, id).await {
-                Ok(Some(status)) if status.rests() => return,
+            match store::read(&self.house.pool, id).await {
+                Ok(Some(order)) if screen::status(&order.standing).rests() => return Some(order),
                 Ok(Some(_)) => {}
-                Ok(None) => return,
+                Ok(None) => return None,
                 Err(error) => tracing::warn!(%error, "an order is waited for, and cannot be read"),
             }
             // It says so when it comes to rest.
@@ -270,21 +270,32 @@ impl App {
 
     /// What whoever waited is shown. Of an order that rests every word has been heard, and asking the three others for theirs
     /// would cost more than the saga; what one that does not waits for is theirs to tell.
-    async fn waited_for(&self, id: OrderId) -> sqlx::Result<Option<OrderScreen>> {
-        let Some((order, timeline)) = self.told(id).await? else { return Ok(None) };
+    async fn waited_for(&self, id: OrderId, rests: Option<Purchase>) -> sqlx::Result<Option<OrderScreen>> {
+        let told = match rests {
+            Some(order) => Some(self.told_from(id, order).await?),
+            None => self.told(id).await?,
+        };
+        let Some((order, timeline)) = told else { return Ok(None) };
         let rests = screen::status(&order.standing).rests();
         let parts = if rests { screen::heard(&timeline) } else { self.siblings.parts(id).await };
         Ok(Some(screen::whole(id, &order, timeline, parts)))
     }
 
-    /// The order with the timeline that led to it: read between two looks at the order that see the same.
-    async fn told(&self, id: OrderId) -> sqlx::Result<Option<(crate::domain::Purchase, Vec<Entry>)>> {
-        let Some(mut order) = store::read(&self.house.pool, id).await? else { return Ok(None) };
+    /// The order with the timeline that led to it, if there is such an order.
+    async fn told(&self, id: OrderId) -> sqlx::Result<Option<(Purchase, Vec<Entry>)>> {
+        match store::read(&self.house.pool, id).await? {
+            Some(order) => self.told_from(id, order).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The timeline is read between two looks at the order that see the same; the first is `order`.
+    async fn told_from(&self, id: OrderId, mut order: Purchase) -> sqlx::Result<(Purchase, Vec<Entry>)> {
         loop {
             let timeline = self.house.timeline(id).await?;
             match store::read(&self.house.pool, id).await? {
                 Some(again) if again != order => order = again,
-                Some(_) | None => return Ok(Some((order, screen::events_of(timeline)))),
+                Some(_) | None => return Ok((order, screen::events_of(timeline))),
             }
         }
     }

@@ -90,6 +90,12 @@ impl Declaration {
         all
     }
 
+    /// Whether nobody waits for what comes of that row: its step belongs to no way forward or back, says nothing and asks
+    /// nobody.
+    pub fn takes_note(&self, row: &Row) -> bool {
+        self.step(row.step).is_some_and(|step| step.kind == Kind::Alone && step.says.is_empty() && step.asks.is_empty())
+    }
+
     /// The step of that name.
     pub fn step(&self, name: &str) -> Option<&'static StepDecl> {
         self.steps.iter().find(|step| step.name == name)

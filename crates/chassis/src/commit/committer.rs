@@ -7,11 +7,11 @@ use std::{
 };
 
 use events::SagaId;
-use saga::{Context, batch::Arrived};
+use saga::{Context, Inputs as _, batch::Arrived};
 use sqlx::{PgPool, Postgres, pool::PoolConnection};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{sleep, timeout},
+    time::{sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
@@ -32,6 +32,8 @@ use crate::{
 
 /// A transaction that takes longer hangs on a connection that nobody answers on: its end is unknown, and it is done again.
 const TRANSACTION_MAX: Duration = Duration::from_secs(20);
+/// So long what only takes note waits for company.
+const COMPANY: Duration = Duration::from_millis(25);
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(10), most: Duration::from_secs(2) };
 
 type Answer = oneshot::Sender<Result<Settled, Error>>;
@@ -79,7 +81,23 @@ impl<S: Service> Committer<S> {
                 // Also when nobody comes by this door: a service may have no partner.
                 return self.work.cancelled().await;
             }
+            self.gather(&mut waiting, most).await;
             self.take(waiting.drain(..), &mut conn).await;
+        }
+    }
+
+    /// Nobody waits for what only takes note, and alone it costs as much as a step of the saga: it rides with the next one.
+    async fn gather(&mut self, waiting: &mut Vec<Waiting<S>>, most: usize) {
+        let Some(until) = waiting.first().map(|first| first.since + COMPANY) else { return };
+        let mut looked = 0;
+        while waiting.len() < most && waiting[looked..].iter().all(takes_note) {
+            looked = waiting.len();
+            tokio::select! {
+                biased;
+                came = self.queue.recv_many(waiting, most - looked) => if came == 0 { return },
+                () = self.work.cancelled() => return,
+                () = sleep_until(until.into()) => return,
+            }
         }
     }
 
@@ -216,6 +234,10 @@ impl<S: Service> Committer<S> {
         recorded.for_each(|about| telemetry::linked_to(&span, &about.trace));
         span
     }
+}
+
+fn takes_note<S: Service>(waiting: &Waiting<S>) -> bool {
+    S::DECLARATION.takes_note(waiting.incoming.arrived.input.row())
 }
 
 fn said_in(panicked: tokio::task::JoinError) -> String {
