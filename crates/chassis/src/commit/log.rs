@@ -6,7 +6,7 @@ use sqlx::{PgPool, Row as _, postgres::PgRow, types::time::OffsetDateTime};
 use uuid::Uuid;
 
 crate::statements! {
-    /// What came, then what came of it.
+    /// What came, then what came of it. What shared a transaction came in the order in which it happened elsewhere.
     OF_SAGA = "select id, door, type, source, happened, causation, trace_id, because, taken_at, true as published, 0 as place
             from chassis.claims where id between chassis.first_of($1) and chassis.last_of($1) and saga = $1
         union all
@@ -17,7 +17,7 @@ crate::statements! {
                nullif(replace(substr(o.traceparent, 4, 32), '-', ''), '')::uuid, null, o.said_at,
                not exists (select from chassis.outbox_pending as p where p.id = o.id), 1
             from chassis.outbox as o where o.id between chassis.first_of($1) and chassis.last_of($1) and o.saga = $1
-        order by taken_at, place, id";
+        order by taken_at, place, happened, id";
 }
 
 /// Something that came, or that was said.
