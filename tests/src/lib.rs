@@ -2,6 +2,8 @@
 //! make, a hand on the broker, and waiting for a condition instead of sleeping. The binaries run beside the tests, and HTTP is
 //! the only way in; of the product's code only the list of SQL statements is used, to prepare each one.
 
+pub mod crash_points;
+
 mod broker;
 mod customer;
 mod eventually;
