@@ -51,7 +51,7 @@ e2e *flags:
 # Measures throughput, latency and memory of a release build.
 [group('code')]
 bench *flags:
-    cargo run --release --bin ensemble -- bench {{ flags }}
+    cargo run --release --package ensemble -- bench {{ flags }}
 
 # Checks the choreography before anything runs: its declarations, and every state that an order can come to.
 [group('code')]

@@ -39,11 +39,11 @@ pub(crate) fn trials(desk: &Arc<Shared>) -> Vec<Trial> {
 }
 
 /// Says something on the broker that no service has said.
-async fn forge(world: &World, subject: &str, headers: HeaderMap, body: &'static [u8]) -> anyhow::Result<()> {
+pub(crate) async fn forge(world: &World, subject: &str, headers: HeaderMap, body: &'static [u8]) -> anyhow::Result<()> {
     world.broker().await?.publish(subject, headers, body).await
 }
 
-fn headers(ty: &str, id: Uuid, order: &str) -> HeaderMap {
+pub(crate) fn headers(ty: &str, id: Uuid, order: &str) -> HeaderMap {
     let (owner, id) = (ty.split('.').next().unwrap_or_default(), id.to_string());
     let mut headers = HeaderMap::new();
     let source = format!("/ensemble/{owner}");
@@ -68,12 +68,12 @@ fn about(placed: &Placed) -> anyhow::Result<Uuid> {
 }
 
 /// That dead letter, once it is one.
-async fn dead_letter(operator: &Operator, id: Uuid) -> anyhow::Result<Value> {
+pub(crate) async fn dead_letter(operator: &Operator, id: Uuid) -> anyhow::Result<Value> {
     let path = format!("dead-letters/{id}");
     eventually("the dead letter", SOON, || async { operator.sees(&path).await }).await
 }
 
-async fn discard(operator: &Operator, id: &str) -> anyhow::Result<()> {
+pub(crate) async fn discard(operator: &Operator, id: &str) -> anyhow::Result<()> {
     let (status, body) = operator.does(&format!("dead-letters/{id}/discard"), Some(json!({"note": "a test"}))).await?;
     ensure!(status == StatusCode::OK, "{status} {body:#}");
     Ok(())

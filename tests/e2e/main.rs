@@ -6,9 +6,11 @@ mod cancel;
 mod composed;
 mod contention;
 mod crash;
+mod crash_points;
 mod dead_letters;
 mod edge;
 mod expiry;
+mod failpoints;
 mod fifth;
 mod forgetful;
 mod forward;
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
     let shared = world::Shared::of(Options::default);
     let forgetful = world::Shared::of(forgetful::options);
     let desk = world::Shared::of(dead_letters::options);
+    let failing = world::Shared::of(failpoints::options);
     let trials = [
         forward::trials(&shared),
         backward::trials(&shared),
@@ -43,12 +46,14 @@ fn main() -> ExitCode {
         composed::trials(),
         expiry::trials(),
         crash::trials(),
+        crash_points::trials(),
         forgetful::trials(&forgetful),
         dead_letters::trials(&desk),
         unknown_commits::trials(),
+        failpoints::trials(&failing),
     ];
     let ended = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
-    let closing: Vec<Trial> = [("shared", shared), ("forgetful", forgetful), ("desk", desk)]
+    let closing: Vec<Trial> = [("shared", shared), ("forgetful", forgetful), ("desk", desk), ("failing", failing)]
         .into_iter()
         .filter(|(_, stack)| stack.started())
         .map(|(name, stack)| Trial::test(format!("closing::the_{name}_stack_adds_up"), move || world::told(stack.close())))

@@ -24,14 +24,14 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// A replica behind a proxy.
-struct Replica {
+pub(crate) struct Replica {
     _program: Program,
     proxy: Proxy,
-    customer: Customer,
+    pub(crate) customer: Customer,
 }
 
 impl Replica {
-    async fn start(world: &World) -> anyhow::Result<Self> {
+    pub(crate) async fn start(world: &World) -> anyhow::Result<Self> {
         let addresses = &world.addresses;
         let proxy = Proxy::before(format!("127.0.0.1:{}", addresses.ports.postgres)).await?;
         let direct = addresses.database_url(Service::Order);

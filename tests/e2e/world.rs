@@ -64,7 +64,7 @@ impl World {
 }
 
 /// Alarms that some test asks for.
-const PLANNED: [&str; 7] = [
+const PLANNED: [&str; 8] = [
     // `crash`, `expiry`: who was away is asked again.
     "an order has asked again for a compensation",
     // `crash`: the client meets a broker that was killed.
@@ -78,6 +78,8 @@ const PLANNED: [&str; 7] = [
     // `dead_letters`: what nobody can take, on purpose.
     "a dead letter",
     "an input cannot be taken",
+    // `failpoints`: a panic that was asked for.
+    "failpoint ",
 ];
 
 /// Keeps what the programs logged, below `target/e2e`; an error among it that no test had planned is a failure.

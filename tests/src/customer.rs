@@ -174,9 +174,13 @@ impl Customer {
         .await
         .and_then(|(status, body)| {
             ensure!(status == StatusCode::ACCEPTED, "not accepted: {status} {body:#}");
-            let id = body["id"].as_str().context("an order has an id")?.to_owned();
-            Ok(Placed { customer: self.clone(), id })
+            Ok(self.placed(body["id"].as_str().context("an order has an id")?))
         })
+    }
+
+    /// One that was accepted before, by its id.
+    pub fn placed(&self, id: impl Into<String>) -> Placed {
+        Placed { customer: self.clone(), id: id.into() }
     }
 
     /// Places an order and waits until it rests.

@@ -4,13 +4,17 @@ use std::{
     net::TcpListener,
     path::PathBuf,
     process::{Child, Command},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::Context as _;
 
 /// Ends with the test, whatever becomes of it.
 #[derive(Debug)]
-pub struct Program(Child);
+pub struct Program {
+    child: Mutex<Child>,
+    log: PathBuf,
+}
 
 impl Program {
     /// Starts it; what it says goes to that file below `target/e2e`.
@@ -20,8 +24,33 @@ impl Program {
     pub fn start(command: &mut Command, log: &str) -> anyhow::Result<Self> {
         let folder = ensemble::root().join("target/e2e");
         std::fs::create_dir_all(&folder)?;
-        let log = std::fs::File::create(folder.join(log))?;
-        Ok(Self(command.stdout(log).spawn().context("the program does not start")?))
+        let log = folder.join(log);
+        let said = std::fs::File::create(&log)?;
+        Ok(Self { child: Mutex::new(command.stdout(said).spawn().context("the program does not start")?), log })
+    }
+
+    /// Ends it now, if it still runs.
+    pub fn kill(&self) {
+        let mut child = self.child();
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.child().try_wait(), Ok(Some(_)))
+    }
+
+    /// What it has said.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn log(&self) -> std::io::Result<String> {
+        std::fs::read_to_string(&self.log)
+    }
+
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where the binary of that name is built.
@@ -41,7 +70,6 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        self.kill();
     }
 }

@@ -4,12 +4,16 @@ use std::{collections::BTreeSet, process::Command};
 
 use super::root;
 
-/// The packages that `package` is built from.
+/// The packages that `package` is built from without its default features.
 fn tree(package: &str) -> BTreeSet<String> {
+    tree_with(package, &["--no-default-features"])
+}
+
+fn tree_with(package: &str, features: &[&str]) -> BTreeSet<String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let arguments =
-        ["tree", "-p", package, "--no-default-features", "-e", "normal", "--prefix", "none", "--format", "{p}", "--offline"];
-    let ran = Command::new(cargo).args(arguments).current_dir(root()).output().expect("cargo ran this test, so it runs");
+    let arguments = ["tree", "-p", package, "-e", "normal", "--prefix", "none", "--format", "{p}", "--offline"];
+    let ran =
+        Command::new(cargo).args(arguments).args(features).current_dir(root()).output().expect("cargo ran this test, so it runs");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     String::from_utf8_lossy(&ran.stdout).lines().filter_map(|line| line.split(' ').next().map(str::to_owned)).collect()
 }
@@ -44,4 +48,19 @@ fn dependencies_point_one_way() {
             assert!(!is_ours || may.contains(&other.as_str()), "{package} must not know {other}");
         }
     }
+}
+
+/// Not their library, nor the feature that brings it; and where somebody asks for the feature, a release build has no code of it.
+#[test]
+fn what_is_shipped_has_no_failpoints() {
+    for package in ["order", "inventory", "payment", "shipping", "loyalty", "ensemble"] {
+        assert!(!tree_with(package, &[]).contains("fail-parallel"), "{package} is shipped with failpoints");
+    }
+    let room = super::read("crates/chassis/src/failpoint.rs");
+    assert!(
+        room.contains("#[cfg(all(feature = \"failpoints\", debug_assertions))]\nmod armed;"),
+        "failpoints are compiled without debug assertions"
+    );
+    let armed = super::read("crates/chassis/src/failpoint/armed.rs");
+    assert!(armed.contains("#[cfg(not(debug_assertions))]\ncompile_error!("), "nothing stops failpoints in a release build");
 }

@@ -48,6 +48,9 @@ pub struct Config<A: Args> {
     /// How long an orderly end may take.
     #[command(flatten)]
     pub shutdown: crate::shutdown::Settings,
+    /// What a test has planned.
+    #[command(flatten)]
+    pub failpoint: crate::failpoint::Settings,
     /// What only this service has.
     #[command(flatten)]
     pub own: A,

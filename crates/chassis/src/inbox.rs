@@ -25,6 +25,7 @@ use crate::{
     broker::Broker,
     calls::Backoff,
     commit::{Door, Error, Foretold, Incoming, Settled, dry_run},
+    failpoint::Boundary,
     lease::Lease,
     service::Service,
     shutdown::Shutdown,
@@ -164,7 +165,12 @@ impl<S: Service> Inbox<S> {
         if let Some(error) = error {
             span.record("error.type", error);
         }
-        if let Err(error) = message.ack_with(last).await {
+        let acknowledged = async {
+            Boundary::Ack.before().reached().await?;
+            message.ack_with(last).await?;
+            Ok::<_, async_nats::Error>(Boundary::Ack.after().reached().await?)
+        };
+        if let Err(error) = acknowledged.await {
             tracing::debug!(%error, "an acknowledgement was lost; the message comes again and its claim drops it");
         }
         self.metrics.processed(destination, error, began.elapsed());

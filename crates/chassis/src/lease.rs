@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::telemetry::Metrics;
+use crate::{failpoint::Boundary, telemetry::Metrics};
 
 /// A leader that is gone is followed after so long.
 const TERM: Duration = Duration::from_secs(6);
@@ -77,8 +77,14 @@ async fn strive(job: &'static str, pool: PgPool, metrics: Metrics, stop: Cancell
     let holder = uuid::Uuid::now_v7().to_string();
     while !stop.is_cancelled() {
         let asked = Instant::now();
-        let hold = sqlx::query_scalar::<_, i64>(HOLD).bind(job).bind(&holder).bind(TERM.as_secs_f64());
-        match hold.fetch_optional(&pool).await {
+        let held = async {
+            Boundary::Lease.before().reached().await?;
+            let hold = sqlx::query_scalar::<_, i64>(HOLD).bind(job).bind(&holder).bind(TERM.as_secs_f64());
+            let token = hold.fetch_optional(&pool).await?;
+            Boundary::Lease.after().reached().await?;
+            Ok::<_, sqlx::Error>(token)
+        };
+        match held.await {
             Ok(token) => {
                 let term = token.map(|token| Term { token, ends: asked + TERM });
                 let before = tell.send_replace(term);

@@ -23,6 +23,7 @@ pub mod commit;
 pub mod config;
 pub mod document;
 pub mod edge;
+pub mod failpoint;
 pub mod lease;
 pub mod service;
 pub mod shutdown;

@@ -50,6 +50,7 @@ pub(crate) fn run<S: Service>() -> ExitCode {
 }
 
 fn serve<S: Service>(about: About, config: Config<S::Settings>) -> anyhow::Result<ExitCode> {
+    config.failpoint.arm();
     // It fails only when somebody was first, and then there is one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")?;

@@ -202,14 +202,31 @@ impl Stack {
     /// is ready.
     pub async fn start_part(&mut self, part: impl Into<Part>) -> anyhow::Result<()> {
         let part = part.into();
+        self.launch(part).await?;
+        self.wait_until_ready(part).await
+    }
+
+    /// As [`Stack::start_part`], for one that is not expected to become ready.
+    pub async fn launch(&mut self, part: impl Into<Part>) -> anyhow::Result<()> {
+        let part = part.into();
         match self.home(part)? {
-            Home::Container(container) => container.docker("start").await?,
+            Home::Container(container) => container.docker("start").await,
             Home::Process(_) => {
                 let process = self.native.start(part).await?;
                 self.homes.insert(part, Home::Process(process));
+                Ok(())
             }
         }
-        self.wait_until_ready(part).await
+    }
+
+    /// A variable for one of our programs, from its next start on.
+    pub fn set(&mut self, part: impl Into<Part>, name: &str, value: impl Into<String>) {
+        self.native.environment.entry(part.into()).or_default().push((name.to_owned(), value.into()));
+    }
+
+    /// Whether the process of a part has ended. One in a container counts as running.
+    pub fn has_ended(&self, part: impl Into<Part>) -> bool {
+        matches!(self.homes.get(&part.into()), Some(Home::Process(process)) if !process.is_alive())
     }
 
     /// Stops a part in good order and starts it again.

@@ -89,10 +89,15 @@ pub(crate) async fn build(parts: &[Part], profile: Profile, talk: &Talk) -> anyh
         "--profile",
         profile.name(),
     ]);
-    // No `--package`: the features are then those of the whole workspace, as in `cargo test`, and what one of the
-    // two commands has compiled the other finds.
     for part in &ours {
         cargo.args(["--bin", part.name()]);
+        match profile {
+            // No `--package`: the features are then those of the whole workspace, as in `cargo test`, and what one of the
+            // two commands has compiled the other finds.
+            Profile::Dev => {}
+            // As it is shipped: without the features that the tests add.
+            Profile::Release => drop(cargo.args(["--package", part.name()])),
+        }
     }
     // Not `output()`, which would keep what the compiler says on stderr.
     let child =

@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     commit::{Asked, Door, Error, HANDED_FOR, Incoming, Settled},
+    failpoint::Boundary,
     service::{Failure, Partner, Service},
     shutdown::Shutdown,
     telemetry,
@@ -225,22 +226,35 @@ impl<S: Service> Caller<S> {
         let (partner, call) = (&self.room.partner, &held.call);
         let late = |_| Failure::InDoubt(format!("no answer within {TRY_MAX:?}"));
         match held.ask {
-            Ask::Call => after_call(timeout(TRY_MAX, partner.call(call, &call.key())).await.map_err(late).flatten()),
+            Ask::Call => after_call(timeout(TRY_MAX, self.call(call)).await.map_err(late).flatten()),
             Ask::LookUp => after_look_up(timeout(TRY_MAX, partner.look_up(call)).await.map_err(late).flatten()),
         }
     }
 
+    async fn call(&self, call: &S::Call) -> Result<S::Input, Failure> {
+        Boundary::Call.before().reached().await.map_err(|error| Failure::NotSent(error.to_string()))?;
+        let answer = self.room.partner.call(call, &call.key()).await?;
+        Boundary::Call.after().reached().await.map_err(|error| Failure::InDoubt(error.to_string()))?;
+        Ok(answer)
+    }
+
     /// Takes the answer through the door. What the door does not take is asked again, under the same key.
     async fn take(&self, held: Held<S::Call>, answer: S::Input) {
-        let error =
-            match self.room.door.take(Incoming::now(Claim::Answer(held.id), "partner", telemetry::current(), answer)).await {
-                Ok(Settled::Taken { .. } | Settled::Repeated(_)) => return,
-                Err(Error::Stopping) => return,
-                Err(error @ (Error::Full { .. } | Error::Away | Error::Poison(_))) => error.to_string(),
-                Ok(settled @ (Settled::NotYet(_) | Settled::Contradiction(_) | Settled::OtherBody | Settled::Refused(_))) => {
-                    format!("the answer does not fit: {settled:?}")
-                }
-            };
+        let taken = async {
+            Boundary::Answer.before().reached().await.map_err(|_| Error::Away)?;
+            let answer = Incoming::now(Claim::Answer(held.id), "partner", telemetry::current(), answer);
+            let settled = self.room.door.take(answer).await?;
+            Boundary::Answer.after().reached().await.map_err(|_| Error::Away)?;
+            Ok(settled)
+        };
+        let error = match taken.await {
+            Ok(Settled::Taken { .. } | Settled::Repeated(_)) => return,
+            Err(Error::Stopping) => return,
+            Err(error @ (Error::Full { .. } | Error::Away | Error::Poison(_))) => error.to_string(),
+            Ok(settled @ (Settled::NotYet(_) | Settled::Contradiction(_) | Settled::OtherBody | Settled::Refused(_))) => {
+                format!("the answer does not fit: {settled:?}")
+            }
+        };
         tracing::error!(call = held.call.name(), %error, "an answer cannot be taken");
         let wait = self.backoff.wait(held.tries + 1);
         self.note(&held, held.ask, error, wait).await;

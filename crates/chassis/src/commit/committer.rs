@@ -145,11 +145,17 @@ impl<S: Service> Committer<S> {
         oldest: Instant,
         conn: &mut Option<PoolConnection<Postgres>>,
     ) -> Result<Effects<S>, Error> {
-        let mut failures = 0_u32;
+        let (mut failures, mut panicked) = (0_u32, false);
         loop {
             let why = match self.once(batch, part.clone(), conn).await {
                 Ok(effects) => return Ok(effects),
                 Err(Fault::Poison(why)) => return Err(Error::Poison(why)),
+                Err(Fault::Panic(why)) if panicked => return Err(Error::Poison(why)),
+                // It may have struck behind the commit: again, once, and the claims tell.
+                Err(Fault::Panic(why)) => {
+                    panicked = true;
+                    why
+                }
                 Err(Fault::Retry(why)) => why,
             };
             failures += 1;
@@ -195,7 +201,7 @@ impl<S: Service> Committer<S> {
                 *kept = conn;
                 taken
             }
-            Err(panicked) => Err(Fault::Poison(format!("its reaction panicked: {}", said_in(panicked)))),
+            Err(panicked) => Err(Fault::Panic(format!("its reaction panicked: {}", said_in(panicked)))),
         }
     }
 

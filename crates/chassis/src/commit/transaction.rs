@@ -11,6 +11,7 @@ use super::{
     effects::Effects,
 };
 use crate::{
+    failpoint::{self, Boundary},
     postgres::{Class, class, spanned},
     service::Service,
 };
@@ -22,6 +23,8 @@ pub(super) enum Fault {
     Retry(String),
     /// The data: an input is not to be taken.
     Poison(String),
+    /// A panic: in a reaction, or behind the commit.
+    Panic(String),
 }
 
 impl From<sqlx::Error> for Fault {
@@ -30,6 +33,12 @@ impl From<sqlx::Error> for Fault {
             Class::Retry => Self::Retry(error.to_string()),
             Class::Poison => Self::Poison(error.to_string()),
         }
+    }
+}
+
+impl From<std::io::Error> for Fault {
+    fn from(error: std::io::Error) -> Self {
+        Self::Retry(error.to_string())
     }
 }
 
@@ -49,15 +58,20 @@ pub(super) async fn take<S: Service>(
     let arrived = &batch.arrived[range.clone()];
     let now = OffsetDateTime::from(ctx.now);
     spanned("begin", sqlx::raw_sql("begin").execute(&mut *conn)).await?;
+    Boundary::Claim.before().reached().await?;
     let mut claimed = claim(conn, batch, range.clone(), now).await?;
+    Boundary::Claim.after().reached().await?;
     let mut records = saga::batch::wanted(arrived);
     S::load(conn, &mut records).await?;
     moved_deadlines(conn, batch, range.clone(), &mut claimed).await?;
+    failpoint::verb(arrived);
     let verdicts = saga::batch::decide(&mut records, arrived, &claimed.before, ctx);
     let effects = Effects::of(batch, range, verdicts, &claimed, ctx.now)?;
     S::save(conn, &records).await?;
     let commit = if effects.is_empty() { COMMIT_PROVED } else { COMMIT };
     effects.write(conn).await?;
+    Boundary::Commit.before().reached().await?;
     spanned("commit", sqlx::raw_sql(commit).execute(conn)).await?;
+    Boundary::Commit.after().reached().await?;
     Ok(effects)
 }

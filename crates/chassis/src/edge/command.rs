@@ -25,6 +25,7 @@ use super::{
     problem::{IN_PROGRESS, INTERNAL, KEY_REUSED, OVERLOADED, TOO_LARGE, UNAVAILABLE, UNSUPPORTED_MEDIA_TYPE},
     validate,
 };
+use crate::failpoint::Boundary;
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -85,7 +86,13 @@ impl<T> Command<T> {
         let Some(_turn) = self.in_progress.enter(self.key) else {
             return Err(Problem::of(&IN_PROGRESS).retry_after(1));
         };
-        match door.take(self.claim, input(self.body)).await {
+        let taken = async {
+            Boundary::Command.before().reached().await.map_err(|_| NotTaken::Away)?;
+            let taken = door.take(self.claim, input(self.body)).await?;
+            Boundary::Command.after().reached().await.map_err(|_| NotTaken::Away)?;
+            Ok(taken)
+        };
+        match taken.await {
             Ok(Taken::Now(receipt)) => Ok(Answer::new(receipt, false)),
             Ok(Taken::Before(receipt)) => Ok(Answer::new(receipt, true)),
             Ok(Taken::OtherBody) => Err(Problem::of(&KEY_REUSED)),

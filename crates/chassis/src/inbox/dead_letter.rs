@@ -12,6 +12,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::reading::{Letter, storable};
+use crate::failpoint::Boundary;
 
 crate::statements! {
     /// One that was replayed and died again is dead again; one that was discarded, or set aside, stays so.
@@ -111,8 +112,9 @@ impl State {
 
 /// Keeps it. Committed when this returns: it may be acknowledged.
 pub(crate) async fn bury(pool: &PgPool, id: Uuid, saga: Option<SagaId>, letter: &Letter, why: &Reason) -> sqlx::Result<()> {
+    Boundary::Bury.before().reached().await?;
     letter.bound_to(BURY, id, saga, why).execute(pool).await?;
-    Ok(())
+    Ok(Boundary::Bury.after().reached().await?)
 }
 
 /// It was replayed, and still cannot be taken.

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{dead_letter::Reason, reading::Letter};
+use crate::failpoint::Boundary;
 
 crate::statements! {
     PARK = "insert into chassis.parked (id, saga, type, code, reason, chain, subject, headers, body, due)
@@ -64,8 +65,9 @@ pub(crate) async fn park(
     why: &Reason,
     wait: Duration,
 ) -> sqlx::Result<()> {
+    Boundary::Park.before().reached().await?;
     letter.bound_to(PARK, id, saga, why).bind(wait.as_secs_f64()).execute(pool).await?;
-    Ok(())
+    Ok(Boundary::Park.after().reached().await?)
 }
 
 /// Those that are due, at most so many; nobody else is given them before `lease` is over.
@@ -98,8 +100,9 @@ pub(crate) async fn remove(pool: &PgPool, id: Uuid) -> sqlx::Result<()> {
 
 /// Nobody tries it again by themselves.
 pub(crate) async fn bury(pool: &PgPool, id: Uuid, why: &Reason) -> sqlx::Result<()> {
+    Boundary::Bury.before().reached().await?;
     why.bound_to(sqlx::query(BURY).bind(id)).execute(pool).await?;
-    Ok(())
+    Ok(Boundary::Bury.after().reached().await?)
 }
 
 /// How many wait.

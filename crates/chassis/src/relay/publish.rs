@@ -30,6 +30,7 @@ use super::marks::{Mark, Marks};
 use crate::{
     broker::{Broker, Unseen},
     commit::{Said, envelope, now},
+    failpoint::Boundary,
     postgres::spanned,
     service::Service,
     telemetry::{self, Metrics, Wait},
@@ -158,6 +159,8 @@ enum NotSent {
     Unseen(#[from] Unseen),
     #[error("its next generation could not be stored: {0}")]
     Store(#[from] sqlx::Error),
+    #[error(transparent)]
+    World(#[from] std::io::Error),
 }
 
 /// Failures come by the thousand, and are told once a moment.
@@ -226,9 +229,13 @@ impl Publisher {
             marks: self.marks.clone(),
         };
         let publish = PublishMessage::build().headers(headers::<S>(&said)).payload(said.body);
-        match self.broker.jetstream().send_publish(subject, publish).instrument(span.clone()).await {
+        let sent = async {
+            Boundary::Publish.before().reached().await?;
+            Ok(self.broker.jetstream().send_publish(subject, publish).await?)
+        };
+        match sent.instrument(span.clone()).await {
             Ok(ack) => Some(sending.acknowledged(ack).instrument(span).boxed()),
-            Err(error) => Some(std::future::ready(Sent { id, said_at, ended: Err(error.into()) }).boxed()),
+            Err(error) => Some(std::future::ready(Sent { id, said_at, ended: Err(error) }).boxed()),
         }
     }
 
@@ -251,8 +258,13 @@ impl Publisher {
     fn strike_off(&self, ids: Vec<Uuid>) -> impl Future<Output = ()> + Send + use<> {
         let (pool, in_hand) = (self.pool.clone(), self.in_hand.clone());
         async move {
-            let struck = sqlx::query(STRIKE_OFF).bind(&ids).execute(&pool);
-            if let Err(error) = spanned("delete chassis.outbox_pending", struck).await {
+            let struck = async {
+                Boundary::StrikeOff.before().reached().await?;
+                let struck = sqlx::query(STRIKE_OFF).bind(&ids).execute(&pool);
+                spanned("delete chassis.outbox_pending", struck).await?;
+                Ok::<_, sqlx::Error>(Boundary::StrikeOff.after().reached().await?)
+            };
+            if let Err(error) = struck.await {
                 tracing::warn!(%error, events = ids.len(), "events were not struck off: they are published again");
             }
             in_hand.release(&ids);
@@ -262,15 +274,18 @@ impl Publisher {
 
 impl Sending {
     async fn acknowledged(self, ack: PublishAckFuture) -> Sent {
-        let ended = match ack.await {
-            Ok(ack) if ack.duplicate => self.is_there(&ack).await,
-            Ok(ack) => {
-                self.marks.set(self.connects, Mark { sequence: ack.sequence, id: self.id });
-                Ok(())
-            }
-            Err(error) => Err(error.into()),
-        };
+        let ended = self.is_in_the_stream(ack).await;
         Sent { id: self.id, said_at: self.said_at, ended }
+    }
+
+    async fn is_in_the_stream(&self, ack: PublishAckFuture) -> Result<(), NotSent> {
+        let ack = ack.await?;
+        Boundary::Publish.after().reached().await?;
+        if ack.duplicate {
+            return self.is_there(&ack).await;
+        }
+        self.marks.set(self.connects, Mark { sequence: ack.sequence, id: self.id });
+        Ok(())
     }
 
     /// What the broker calls a duplicate is looked up. If it is not there it is published under its next generation, by the
