@@ -1,0 +1,92 @@
+//! Asks everything that this crate can ask, cheapest first, and stops at the first thing that is wrong. One line of JSON
+//! tells what it is; `cargo ensemble mutants` reads it. What the services' own tests would say stands beside it.
+
+use std::{
+    ops::ControlFlow,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use choreography::{
+    checks,
+    model::{self, Channel, Counterexample, Settings},
+};
+use saga::{Participant, examples::Examples, explore, table, trials};
+use serde_json::json;
+
+/// A world that was finite may become one without end; no search goes further than this.
+const STATES_MAX: usize = 4_000_000;
+
+fn main() {
+    // A panic of a reaction is a finding, and told as one.
+    std::panic::set_hook(Box::new(|_| {}));
+    let declared = guarded(checks::check).map_or_else(Some, |findings| findings.into_iter().next());
+    let (by, world, what, steps) = match declared {
+        Some(finding) => (Some("declarations"), String::new(), finding, Vec::new()),
+        None => match worlds().into_iter().find_map(search) {
+            Some(found) => (Some("model"), found.settings.to_string(), found.what, found.steps),
+            None => (None, String::new(), String::new(), Vec::new()),
+        },
+    };
+    println!(
+        "{}",
+        json!({ "by": by, "world": world, "what": what, "steps": steps, "trials": trial(), "table": table_differs() })
+    );
+}
+
+/// The small worlds first; what needs two orders, a loss or a repeat is asked once one order alone has stood it.
+fn worlds() -> Vec<Settings> {
+    let calm = Settings { deadline: None, lapse: false, burns: false, ..Settings::one_order() };
+    let undisturbed = Settings { deadline: None, ..Settings::one_order() };
+    let mut worlds =
+        vec![Settings::nothing_there(), calm, undisturbed, Settings::last_piece(100_000), Settings::repeated(100_000)];
+    let healed = Channel::all().into_iter().filter(|channel| *channel != Channel::FATAL);
+    worlds.extend(healed.map(Settings::losing));
+    worlds.extend([Settings::one_order(), Settings::repeated(1_000_000), Settings::last_piece(3_000_000)]);
+    worlds
+}
+
+fn search(settings: Settings) -> Option<Counterexample> {
+    let mut watch = |progress: model::Progress| {
+        if progress.states < STATES_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    model::check(settings, &mut watch).counterexample
+}
+
+/// What the services' own trials say first. Of order they ask repeats alone: it begins every undo itself.
+fn trial() -> Option<String> {
+    let of_order = first(&order::examples::examples(), &[trials::repeated]);
+    of_order
+        .or_else(|| every(&inventory::examples::examples()))
+        .or_else(|| every(&payment::examples::examples()))
+        .or_else(|| every(&shipping::examples::examples()))
+}
+
+type Trial<P> = fn(&Examples<P>) -> Vec<String>;
+
+fn every<P: Participant>(examples: &Examples<P>) -> Option<String> {
+    first(examples, &[trials::repeated, trials::undone, trials::undone_twice, |examples| explore::explore(examples).faults])
+}
+
+fn first<P: Participant>(examples: &Examples<P>, trials: &[Trial<P>]) -> Option<String> {
+    trials.iter().find_map(|trial| guarded(|| trial(examples)).map_or_else(Some, |faults| faults.into_iter().next()))
+}
+
+/// Whether the committed table of one of the services is not its table any more.
+fn table_differs() -> bool {
+    differs(&order::examples::examples(), include_str!("../../order/src/domain.table.txt"))
+        || differs(&inventory::examples::examples(), include_str!("../../inventory/src/domain.table.txt"))
+        || differs(&payment::examples::examples(), include_str!("../../payment/src/domain.table.txt"))
+        || differs(&shipping::examples::examples(), include_str!("../../shipping/src/domain.table.txt"))
+}
+
+fn differs<P: Participant>(examples: &Examples<P>, committed: &str) -> bool {
+    let table = guarded(|| table::table(examples));
+    !matches!(table, Ok(Ok(table)) if table::unchanged(committed, &table).is_ok())
+}
+
+fn guarded<T>(ask: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(ask)).map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        format!("panics: {}", text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default())
+    })
+}
