@@ -158,25 +158,26 @@ pub(super) struct Universe {
 const MESSAGES_MAX: usize = 128;
 pub(super) const CALLS_MAX: usize = 16;
 
-pub(super) fn sku() -> Sku {
-    "TEA-001".into()
+/// What an order is of: two pieces of the first, on two lines, and one of the second.
+const PRODUCTS: [(&str, i64); 2] = [("TEA-001", 1250), ("POT-001", 2400)];
+
+fn products() -> [(Sku, Money); 2] {
+    PRODUCTS.map(|(sku, price)| (sku.into(), Money::new(price, Currency::EUR)))
 }
 
-fn price() -> Money {
-    Money::new(1250, Currency::EUR)
-}
-
-/// That many on the shelf.
+/// Enough of the first product for everybody, and that many of the second.
 pub(super) fn shelves(stock: u32) -> Shelves {
     let mut shelves = Shelves::default();
-    let (name, price) = ("Darjeeling".to_owned(), price());
-    let stock = Stock { name, price, on_hand: stock, reserved: 0, sold: 0, received: stock, version: 1 };
-    shelves.stock.put(sku(), Some(stock));
+    for ((sku, price), count) in products().into_iter().zip([4, stock]) {
+        let name = sku.to_string();
+        let stock = Stock { name, price, on_hand: count, reserved: 0, sold: 0, received: count, version: 1 };
+        shelves.stock.put(sku, Some(stock));
+    }
     shelves
 }
 
 impl Universe {
-    /// The order of that number, of one piece.
+    /// The order of that number.
     pub(super) fn new(number: u128) -> Self {
         let base = Uuid::from_u128(0x0193_5d3e_8000_7000_8000_0000_0000_0000);
         let mut universe = Self {
@@ -232,7 +233,9 @@ impl Universe {
 
     fn order(&mut self, row: u32, what: Stimulus) -> Reaction {
         let mut before = Orders::default();
-        before.catalog.put(sku(), Some(Product { price: price(), version: 1 }));
+        for (sku, price) in products() {
+            before.catalog.put(sku, Some(Product { price, version: 1 }));
+        }
         before.orders.put(self.id, self.purchases.get(row).clone());
         let input = match what {
             Stimulus::Place => order::Input::PlaceOrder(self.wish()),
@@ -308,7 +311,7 @@ impl Universe {
             order: self.id,
             customer_id: "c-1001".into(),
             currency: Currency::EUR,
-            lines: vec![order::Wish { sku: sku(), quantity: 1 }],
+            lines: [0, 1, 0].map(|at| order::Wish { sku: PRODUCTS[at].0.into(), quantity: 1 }).into(),
             payment_method: "pm_card_visa".into(),
             ship_to: Address { name, street, city, postal_code: "10115".into(), country: "DE".into() },
         }

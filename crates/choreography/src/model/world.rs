@@ -1,5 +1,7 @@
 //! What can happen next. A state is a number for the shelves and one for each order; a number stands for a [`Part`].
 
+use std::collections::BTreeMap;
+
 use inventory::{Reservation, Shelves};
 
 use super::{
@@ -323,7 +325,7 @@ impl World {
         if confirmed > 0 && rejected > 0 {
             wrong = Some("an order is rejected that was confirmed".to_owned());
         }
-        wrong.or_else(|| self.shelves_wrong(*shelf))
+        if service == Service::Inventory { wrong.or_else(|| self.shelves_wrong(*shelf)) } else { wrong }
     }
 
     fn kind(&self, order: usize, now: &Part, act: Act) -> Kind {
@@ -355,18 +357,22 @@ impl World {
 
     fn shelves_wrong(&self, shelf: u32) -> Option<String> {
         let shelves = self.shelves.get(shelf);
-        let (mut reserved, mut sold) = (0, 0);
+        let (mut reserved, mut sold) = (BTreeMap::new(), BTreeMap::new());
         for (_, reservation) in shelves.reservations.rows() {
-            match reservation {
-                Reservation::Reserved { lines } => reserved += lines.iter().map(|line| u64::from(line.quantity)).sum::<u64>(),
-                Reservation::Committed { lines } => sold += lines.iter().map(|line| u64::from(line.quantity)).sum::<u64>(),
-                Reservation::Absent | Reservation::Unavailable { .. } | Reservation::Released { .. } => {}
+            let (lines, counts) = match reservation {
+                Reservation::Reserved { lines } => (lines.as_slice(), &mut reserved),
+                Reservation::Committed { lines } => (lines.as_slice(), &mut sold),
+                Reservation::Absent | Reservation::Unavailable { .. } | Reservation::Released { .. } => continue,
+            };
+            for line in lines {
+                *counts.entry(&line.sku).or_insert(0) += line.quantity;
             }
         }
-        let stocks = shelves.stock.rows().filter_map(|(_, stock)| stock.as_ref());
-        let fits = stocks.into_iter().all(|stock| {
+        let stocks = shelves.stock.rows().filter_map(|(sku, stock)| Some((sku, stock.as_ref()?)));
+        let fits = stocks.into_iter().all(|(sku, stock)| {
             let sum = u64::from(stock.on_hand) + u64::from(stock.reserved) + u64::from(stock.sold);
-            sum == u64::from(stock.received) && (u64::from(stock.reserved), u64::from(stock.sold)) == (reserved, sold)
+            let of = |counts: &BTreeMap<_, u32>| counts.get(sku).copied().unwrap_or(0);
+            sum == u64::from(stock.received) && (stock.reserved, stock.sold) == (of(&reserved), of(&sold))
         });
         (!fits).then(|| "the counts on the shelf do not agree with what is reserved and sold".to_owned())
     }
