@@ -8,7 +8,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use events::{Address, Currency, Event, EventData as _, Money, OrderId, Sku};
+use events::{Address, Currency, Event, EventData as _, Money, OrderId, Reason, Sku};
 use inventory::{Inventory, Reservation, Shelves, Stock};
 use order::{Order, Orders, Product, Purchase, Sale, Standing};
 use payment::{Hold, Holds, Payment};
@@ -20,6 +20,7 @@ use saga::{
 use shipping::{Shipment, Shipments, Shipping};
 use uuid::Uuid;
 
+use super::batches;
 use crate::{
     SERVICES,
     partners::{PartnerCall, Word, carrier_answers, gateway_answers},
@@ -138,6 +139,8 @@ pub(super) struct Reaction {
     pub(super) wake: Option<bool>,
     /// Why nothing leaves the house, if so.
     pub(super) because: Option<Because>,
+    /// A command was refused.
+    pub(super) refused: bool,
     /// It must not have come to this.
     pub(super) wrong: Option<String>,
 }
@@ -305,6 +308,29 @@ impl Universe {
         self.note(row, tried, |call| PartnerCall::Carrier(call.clone()))
     }
 
+    /// The ends that it was met in: why it ended, or none when its goods are gone.
+    pub(super) fn ends(&self) -> impl Iterator<Item = Option<Reason>> {
+        self.purchases.all.iter().flatten().filter_map(|order| match order.standing {
+            Standing::Dispatched { .. } => Some(None),
+            Standing::Rejected { reason } => Some(Some(reason)),
+            Standing::Cancelled => Some(Some(Reason::CustomerRequest)),
+            Standing::Open | Standing::Confirmed { .. } | Standing::Cancelling { .. } | Standing::Closing { .. } => None,
+        })
+    }
+
+    /// What is wrong with the refusal of a command.
+    pub(super) fn refusal_wrong(&self, purchase: u32, shipment: u32, what: Stimulus) -> Option<&'static str> {
+        let standing = self.purchases.get(purchase).as_ref().map(|order| &order.standing);
+        match what {
+            Stimulus::Place => Some("a customer is refused what is in the catalog"),
+            Stimulus::Cancel => matches!(standing, Some(Standing::Open | Standing::Confirmed { .. }))
+                .then_some("a customer is refused who may still cancel"),
+            Stimulus::Dispatch => matches!(self.shipments.get(shipment), Shipment::Ready { .. })
+                .then_some("the warehouse is refused what is booked and paid"),
+            Stimulus::Overdue | Stimulus::Message(_) | Stimulus::Answer(..) => None,
+        }
+    }
+
     fn wish(&self) -> order::PlaceOrder {
         let (name, street, city) = ("Ada".into(), "1 Main St".into(), "Berlin".into());
         order::PlaceOrder {
@@ -323,13 +349,21 @@ impl Universe {
         tried: Result<Tried<P>, String>,
         partner_call: fn(&P::Call) -> PartnerCall,
     ) -> Reaction {
-        let mut reaction =
-            Reaction { row, said: Vec::new(), words: Vec::new(), asked: Vec::new(), wake: None, because: None, wrong: None };
+        let mut reaction = Reaction {
+            row,
+            said: Vec::new(),
+            words: Vec::new(),
+            asked: Vec::new(),
+            wake: None,
+            because: None,
+            refused: false,
+            wrong: None,
+        };
         let service = P::DECLARATION.service;
         let tried = match tried {
             Ok(tried) => tried,
-            Err(panic) => {
-                reaction.wrong = Some(format!("{service} panics: {panic}"));
+            Err(wrong) => {
+                reaction.wrong = Some(format!("{service} {wrong}"));
                 return reaction;
             }
         };
@@ -340,7 +374,8 @@ impl Universe {
             }
             Verdict::NotYet(_) => reaction.wrong = Some(format!("{service} meets what cannot have come so early")),
             Verdict::Contradiction(_) => reaction.wrong = Some(format!("{service} meets what cannot be true")),
-            Verdict::Repeated | Verdict::Refused(_) => {}
+            Verdict::Refused(_) => reaction.refused = true,
+            Verdict::Repeated => {}
         }
         for event in tried.said() {
             let event = without_number(event.clone());
@@ -366,11 +401,16 @@ fn hear<P: Participant>(event: Event) -> P::Input {
     P::Input::hear(event).expect("only what a service's declaration names is sent to it")
 }
 
-/// The production function; a panic of it is a finding.
+/// The production function; a panic of it is a finding, and so is a batch that does not keep its rules.
 fn run<P: Participant>(before: &P::Records, input: &P::Input) -> Result<Tried<P>, String> {
-    catch_unwind(AssertUnwindSafe(|| attempt::<P>(before, input))).map_err(|panic| {
+    let run = || {
+        let tried = attempt::<P>(before, input);
+        batches::wrong(before, input, &tried).map_or(Ok(tried), |wrong| Err(wrong.to_owned()))
+    };
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
-        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default();
+        Err(format!("panics: {text}"))
     })
 }
 

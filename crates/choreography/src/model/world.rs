@@ -9,7 +9,7 @@ use super::{
     universe::{CALLS_MAX, Interner, QuickMap, Service, Stimulus, Universe, detail, shelves, told},
 };
 use crate::{
-    always::{self, OneOrder},
+    always::{self, OneOrder, Origin},
     partners::{Ledger, Word},
 };
 
@@ -250,6 +250,7 @@ impl World {
         if wrong.is_none() && next == now && next_shelf == shelf {
             return None;
         }
+        wrong = wrong.or_else(|| self.turn_wrong(order, &now, &next, act).map(str::to_owned));
         let part = self.parts[order].id(&next);
         if wrong.is_none() {
             wrong = always::wrong(&self.one_order(order, &next, next_shelf)).first().map(|what| (*what).to_owned());
@@ -300,6 +301,9 @@ impl World {
         if let Some(wrong) = &reaction.wrong {
             return Some(wrong.clone());
         }
+        if reaction.refused {
+            return universe.refusal_wrong(next.purchase, next.shipment, what).map(str::to_owned);
+        }
         match service {
             Service::Order => next.purchase = reaction.row,
             Service::Inventory => *shelf = reaction.row,
@@ -328,6 +332,19 @@ impl World {
         if service == Service::Inventory { wrong.or_else(|| self.shelves_wrong(*shelf)) } else { wrong }
     }
 
+    /// What is wrong with where the order goes from here.
+    fn turn_wrong(&self, order: usize, now: &Part, next: &Part, act: Act) -> Option<&'static str> {
+        let by = match act {
+            Act::Cancel => Origin::Customer,
+            Act::Overdue => Origin::Deadline,
+            Act::Place | Act::Dispatch | Act::Lapse | Act::Deliver(_) | Act::Again(_) => Origin::Other,
+            Act::Lose(_) | Act::Execute(..) | Act::Answer(_) | Act::AnswerAgain(_) => Origin::Other,
+        };
+        let purchases = &self.universes[order].purchases;
+        let (before, after) = (purchases.get(now.purchase).as_ref()?, purchases.get(next.purchase).as_ref()?);
+        always::step_wrong(&before.standing, &after.standing, by)
+    }
+
     fn kind(&self, order: usize, now: &Part, act: Act) -> Kind {
         match act {
             Act::Deliver(_) | Act::Execute(..) | Act::Answer(_) => Kind::Progress,
@@ -352,6 +369,7 @@ impl World {
             shipment: universe.shipments.get(now.shipment),
             ledger: now.ledger,
             calls_open: now.calls_open(),
+            deadline: now.overdue,
         }
     }
 
