@@ -7,7 +7,7 @@ use std::{
 };
 
 use choreography::{
-    checks,
+    catalog, checks,
     model::{self, Channel, Counterexample, Settings},
 };
 use saga::{Participant, examples::Examples, explore, table, trials};
@@ -19,7 +19,8 @@ const STATES_MAX: usize = 4_000_000;
 fn main() {
     // A panic of a reaction is a finding, and told as one.
     std::panic::set_hook(Box::new(|_| {}));
-    let declared = guarded(checks::check).map_or_else(Some, |findings| findings.into_iter().next());
+    let declared =
+        guarded(|| [checks::check(), catalog::check()].concat()).map_or_else(Some, |findings| findings.into_iter().next());
     let (by, world, what, steps) = match declared {
         Some(finding) => (Some("declarations"), String::new(), finding, Vec::new()),
         None => match worlds().into_iter().find_map(search) {
