@@ -1,10 +1,14 @@
 //! The catalog: what operators do to a product at inventory, and order's copy of its price. No order is about it, so the
 //! model does not meet it; here every short sequence of commands is tried, and what they say heard in every order.
 
+use std::panic::catch_unwind;
+
 use events::{Currency, Event, Money, ProductChanged, Sku};
 use inventory::{AdjustStock, AnnounceProducts, Input, IntroduceProduct, Inventory, PutProduct, Shelves, Stock};
 use order::{Order, Orders};
 use saga::examples::attempt;
+
+use crate::checks::in_panic;
 
 /// How many commands follow each other.
 const COMMANDS_MAX: usize = 3;
@@ -16,7 +20,7 @@ pub fn check() -> Vec<String> {
     let mut at = 0;
     while let Some(sequence) = sequences.get(at).cloned() {
         at += 1;
-        match follow(&sequence) {
+        match followed(&sequence) {
             Err(what) => wrong.push(format!("after {}: {what}", names(&sequence))),
             Ok(()) if sequence.len() <= COMMANDS_MAX => {
                 sequences.extend(commands().into_iter().map(|command| [sequence.as_slice(), &[command]].concat()));
@@ -25,6 +29,11 @@ pub fn check() -> Vec<String> {
         }
     }
     wrong
+}
+
+/// As [`follow`], and a panic is a finding.
+fn followed(commands: &[Input]) -> Result<(), String> {
+    catch_unwind(|| follow(commands)).unwrap_or_else(|panic| Err(format!("a reaction panics: {}", in_panic(&*panic))))
 }
 
 /// Gives inventory these commands, and order what it says of them.

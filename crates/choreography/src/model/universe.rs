@@ -23,6 +23,7 @@ use uuid::Uuid;
 use super::batches;
 use crate::{
     SERVICES,
+    checks::in_panic,
     partners::{PartnerCall, Word, carrier_answers, gateway_answers},
 };
 
@@ -407,11 +408,7 @@ fn run<P: Participant>(before: &P::Records, input: &P::Input) -> Result<Tried<P>
         let tried = attempt::<P>(before, input);
         batches::wrong(before, input, &tried).map_or(Ok(tried), |wrong| Err(wrong.to_owned()))
     };
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default();
-        Err(format!("panics: {text}"))
-    })
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(format!("panics: {}", in_panic(&*panic))))
 }
 
 /// An asking's number grows for ever, and no decision rests on it: from the second on they are all alike here.
