@@ -162,8 +162,7 @@ fn money(all: &Snapshot, found: &mut Found) {
     }
 }
 
-/// 3. On hand, reserved and sold make what was received; what is sold is what was ordered; nothing is reserved or sold for an
-/// order that ended otherwise.
+/// 3. On hand, reserved and sold make what was received; what is sold was ordered; nothing is reserved or sold for another end.
 fn stock(all: &Snapshot, found: &mut Found) {
     let (mut reserved, mut sold) = (BTreeMap::new(), BTreeMap::new());
     for (id, reservation) in &all.reservations {

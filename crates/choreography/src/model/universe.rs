@@ -319,6 +319,15 @@ impl Universe {
         })
     }
 
+    /// What is wrong with the deadline of an order that goes from one standing to another.
+    pub(super) fn deadline_wrong(&self, before: u32, reaction: &Reaction) -> Option<&'static str> {
+        let standing = |row| self.purchases.get(row).as_ref().map(|order| &order.standing);
+        let after = standing(reaction.row)?;
+        let turns = standing(before).map(std::mem::discriminant) != Some(std::mem::discriminant(after));
+        let wrong = turns && after.waits() && reaction.wake != Some(true);
+        wrong.then_some("an order begins to wait for something else, and does not set its deadline anew")
+    }
+
     /// What is wrong with the refusal of a command.
     pub(super) fn refusal_wrong(&self, purchase: u32, shipment: u32, what: Stimulus) -> Option<&'static str> {
         let standing = self.purchases.get(purchase).as_ref().map(|order| &order.standing);

@@ -304,6 +304,10 @@ impl World {
         if reaction.refused {
             return universe.refusal_wrong(next.purchase, next.shipment, what).map(str::to_owned);
         }
+        let mut wrong = None;
+        if service == Service::Order {
+            wrong = universe.deadline_wrong(row, reaction).map(str::to_owned);
+        }
         match service {
             Service::Order => next.purchase = reaction.row,
             Service::Inventory => *shelf = reaction.row,
@@ -312,7 +316,6 @@ impl World {
         }
         next.overdue = reaction.wake.unwrap_or(next.overdue);
         reaction.said.iter().for_each(|message| next.say(*message, self.settings.claims));
-        let mut wrong = None;
         for call in &reaction.asked {
             if next.call(*call) != 0 {
                 wrong = Some(format!("{} asks twice under one key", service.name()));
