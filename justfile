@@ -58,6 +58,16 @@ bench *flags:
 check:
     @cargo ensemble check
 
+# Plants mistakes into the domains, one at a time, and says which of them the checker finds; `payment` takes those of payment.
+[group('code')]
+mutants *which:
+    @cargo ensemble mutants {{ which }}
+
+# Makes every small change to the domains that cargo-mutants knows, and lists those that no test of their crate sees.
+[group('code')]
+cargo-mutants *flags:
+    cargo mutants {{ flags }}
+
 # Draws the dance from the declarations: `--format svg`, `mermaid`, `dot` or `table`, `--output FILE`.
 [group('code')]
 graph *flags:

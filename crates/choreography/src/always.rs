@@ -1,5 +1,6 @@
 //! What must hold about one order at every moment, not only at rest.
 
+use events::Reason;
 use inventory::Reservation;
 use order::{Purchase, Standing};
 use payment::Hold;
@@ -22,6 +23,8 @@ pub struct OneOrder<'a> {
     pub ledger: Ledger,
     /// Calls that no answer was taken of.
     pub calls_open: usize,
+    /// The order's deadline is set.
+    pub deadline: bool,
 }
 
 /// Everything that is wrong at this moment, a sentence each.
@@ -36,6 +39,8 @@ pub fn wrong(now: &OneOrder<'_>) -> Vec<&'static str> {
     let sold = matches!(now.reservation, Reservation::Committed { .. });
     let (money, booking) = (now.ledger.money, now.ledger.booking);
     if let Some(order) = now.order {
+        unless(!order.standing.waits() || now.deadline, "an order waits, and no deadline is set");
+        unless(order.standing.waits() || !now.deadline, "nothing is owed to an order, and its deadline is still set");
         match order.standing {
             Standing::Open | Standing::Cancelling { .. } | Standing::Closing { .. } => {}
             Standing::Confirmed { .. } => unless(money == Money::Taken, "an order is confirmed, and its money is not taken"),
@@ -88,5 +93,82 @@ pub fn wrong(now: &OneOrder<'_>) -> Vec<&'static str> {
         }
         Shipment::Booking | Shipment::BookingDoomed { .. } | Shipment::Cancelling { .. } | Shipment::Dispatched { .. } => {}
     }
+    unless(reasons(now).into_iter().flatten().all(|reason| is_true(reason, now)), "a reason is given that is not true");
     wrong
+}
+
+/// Why what was done is being undone, as each of the four gives it.
+fn reasons(now: &OneOrder<'_>) -> [Option<Reason>; 4] {
+    let reservation = match now.reservation {
+        Reservation::Released { because } => Some(*because),
+        Reservation::Absent | Reservation::Reserved { .. } | Reservation::Unavailable { .. } | Reservation::Committed { .. } => {
+            None
+        }
+    };
+    let hold = match now.hold {
+        Hold::AuthorizingDoomed { because, .. } | Hold::CapturingDoomed { because, .. } => Some(*because),
+        Hold::Voiding { because, .. } | Hold::Voided { because } => Some(*because),
+        Hold::Refunding { because, .. } | Hold::Refunded { because, .. } => Some(*because),
+        Hold::Absent | Hold::Authorizing { .. } | Hold::Authorized { .. } | Hold::Declined => None,
+        Hold::Capturing { .. } | Hold::Captured { .. } => None,
+    };
+    let shipment = match now.shipment {
+        Shipment::BookingDoomed { because } | Shipment::Cancelling { because, .. } | Shipment::Cancelled { because } => {
+            Some(*because)
+        }
+        Shipment::Absent | Shipment::Booking | Shipment::Scheduled { .. } | Shipment::Ready { .. } => None,
+        Shipment::Dispatched { .. } | Shipment::Refused { .. } => None,
+    };
+    [now.order.and_then(|order| cause(&order.standing)), reservation, hold, shipment]
+}
+
+fn is_true(reason: Reason, now: &OneOrder<'_>) -> bool {
+    match reason {
+        Reason::OutOfStock => matches!(now.reservation, Reservation::Unavailable { .. }),
+        Reason::PaymentDeclined => matches!(now.hold, Hold::Declined),
+        Reason::ShipmentRefused => matches!(now.shipment, Shipment::Refused { .. }),
+        Reason::CaptureFailed => {
+            matches!(now.hold, Hold::Voiding { because, .. } | Hold::Voided { because } if *because == Reason::CaptureFailed)
+        }
+        Reason::CustomerRequest | Reason::Expired => now.order.and_then(|order| cause(&order.standing)) == Some(reason),
+    }
+}
+
+/// Why an order is ending, or has ended.
+fn cause(standing: &Standing) -> Option<Reason> {
+    match standing {
+        Standing::Cancelling { cause, .. } | Standing::Closing { cause, .. } => Some(*cause),
+        Standing::Rejected { reason } => Some(*reason),
+        Standing::Cancelled => Some(Reason::CustomerRequest),
+        Standing::Open | Standing::Confirmed { .. } | Standing::Dispatched { .. } => None,
+    }
+}
+
+/// Who brought a step about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// The customer, by a cancellation.
+    Customer,
+    /// The deadline.
+    Deadline,
+    /// Anybody else.
+    Other,
+}
+
+/// What is wrong with a step of an order, from one standing to another.
+pub fn step_wrong(before: &Standing, after: &Standing, by: Origin) -> Option<&'static str> {
+    let same = std::mem::discriminant(before) == std::mem::discriminant(after);
+    if matches!(before, Standing::Dispatched { .. } | Standing::Rejected { .. } | Standing::Cancelled) && !same {
+        return Some("an order has ended, and goes on");
+    }
+    match (cause(before), cause(after)) {
+        (Some(first), Some(now)) if first != now => Some("an order is ending, and gives another reason than at first"),
+        (None, Some(Reason::CustomerRequest)) if by != Origin::Customer => {
+            Some("an order is ending because the customer wished it, who did not")
+        }
+        (None, Some(Reason::Expired)) if by != Origin::Deadline => {
+            Some("an order is ending because its deadline passed, which it did not")
+        }
+        _ => None,
+    }
 }

@@ -2,7 +2,11 @@
 //! same as a list, with what only the reactions themselves show: which event leads to which, and whether everything has an
 //! answer. `CHECKS.md` has what each check says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    any::Any,
+    collections::{BTreeMap, BTreeSet},
+    panic::catch_unwind,
+};
 
 use saga::{
     Calls, Door, Inputs, Participant,
@@ -14,11 +18,26 @@ use crate::SERVICES;
 /// Everything that is wrong with the four services, a sentence each that names what to change and where.
 pub fn check() -> Vec<String> {
     let declared = saga::findings(events::Event::ALL, &SERVICES).into_iter().map(|finding| finding.to_string());
+    let shown = catch_unwind(reactions).unwrap_or_else(|panic| vec![format!("{PANICS} {}", in_panic(&*panic))]);
+    declared.chain(shown).collect()
+}
+
+/// How the sentence begins that tells of a panic: the model knows the way there, if there is one.
+pub const PANICS: &str = "a reaction panics in one of the states of `examples.rs`:";
+
+/// What a panic says.
+pub(crate) fn in_panic(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}
+
+/// What the reactions to the examples show.
+fn reactions() -> Vec<String> {
     let (order, inventory) = (order::examples::examples(), inventory::examples::examples());
     let (payment, shipping) = (payment::examples::examples(), shipping::examples::examples());
     let leads = [leads(&order), leads(&inventory), leads(&payment), leads(&shipping)].concat();
     let unanswered = [unanswered(&order), unanswered(&inventory), unanswered(&payment), unanswered(&shipping)].concat();
-    declared.chain(unanswered).chain(cycles(&leads)).collect()
+    unanswered.into_iter().chain(cycles(&leads)).collect()
 }
 
 /// The rows and states of a service without an example, and the words that no example says: what `domain.table.txt` does not show.

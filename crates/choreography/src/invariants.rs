@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use events::{OrderId, Reason};
+use events::{OrderId, Reason, Sku};
 use inventory::Reservation;
 use order::{Sale, Standing};
 use payment::Hold;
@@ -144,6 +144,8 @@ fn money(all: &Snapshot, found: &mut Found) {
         let charges = by_order.get(id).map_or(&[][..], Vec::as_slice);
         let kept: i64 = charges.iter().map(|charge| charge.taken - charge.refunded).sum();
         let due = if succeeded(&order.standing) { order.total.amount } else { 0 };
+        let sum: i64 = order.lines.iter().map(|line| line.unit_price.amount * i64::from(line.quantity)).sum();
+        found.unless(sum == order.total.amount, *id, || format!("its lines are {sum}, its total is {}", order.total.amount));
         found.unless(kept == due, *id, || format!("{kept} is kept, {due} is due; it is {:?}", order.standing));
         let currency = charges.iter().all(|charge| charge.currency == Some(order.total.currency));
         found.unless(currency, *id, || "was charged in another currency".to_owned());
@@ -160,7 +162,7 @@ fn money(all: &Snapshot, found: &mut Found) {
     }
 }
 
-/// 3. On hand, reserved and sold make what was received; nothing is reserved or sold for an order that ended otherwise.
+/// 3. On hand, reserved and sold make what was received; what is sold was ordered; nothing is reserved or sold for another end.
 fn stock(all: &Snapshot, found: &mut Found) {
     let (mut reserved, mut sold) = (BTreeMap::new(), BTreeMap::new());
     for (id, reservation) in &all.reservations {
@@ -172,6 +174,11 @@ fn stock(all: &Snapshot, found: &mut Found) {
         };
         found.unless(success != lines.is_empty(), *id, || format!("inventory says {reservation:?}; it succeeded: {success}"));
         found.unless(!matches!(reservation, Reservation::Reserved { .. }), *id, || "stock is reserved at rest".to_owned());
+        if let (true, Some(order)) = (success, all.orders.get(id)) {
+            let ordered = each(order.lines.iter().map(|line| (&line.sku, line.quantity)));
+            let sold = each(lines.iter().map(|line| (&line.sku, line.quantity)));
+            found.unless(ordered == sold, *id, || format!("{ordered:?} was ordered, {sold:?} is sold"));
+        }
         for line in lines {
             *counts.entry(line.sku.clone()).or_insert(0_u64) += u64::from(line.quantity);
         }
@@ -185,6 +192,14 @@ fn stock(all: &Snapshot, found: &mut Found) {
         let agrees = of(&reserved) == u64::from(product.reserved) && of(&sold) == u64::from(product.sold);
         found.unless(agrees, None, || format!("{sku}: counts {product:?}, reservations {} and {}", of(&reserved), of(&sold)));
     }
+}
+
+/// How many of each product.
+fn each<'a>(lines: impl Iterator<Item = (&'a Sku, u32)>) -> BTreeMap<&'a Sku, u64> {
+    lines.fold(BTreeMap::new(), |mut counts, (sku, quantity)| {
+        *counts.entry(sku).or_default() += u64::from(quantity);
+        counts
+    })
 }
 
 /// 4. Who succeeded has one booking that stands; who did not has none.

@@ -7,6 +7,7 @@
 
 pub mod always;
 pub mod asyncapi;
+pub mod catalog;
 pub mod checks;
 pub mod graph;
 

@@ -15,6 +15,7 @@
 //! reaction is computed once for each state of its service and then looked up; that makes the production functions as fast
 //! as a table. On top come the cycle check, the reachability of a rest, and counterexamples in the words of this project.
 
+mod batches;
 mod explore;
 mod graph;
 mod replay;

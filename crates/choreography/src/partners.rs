@@ -1,7 +1,7 @@
 //! The card gateway and the carrier, as far as their own ledgers go: what they can do with a call, and what they then hold,
 //! take or book. Here the model finds who asked for what must never be asked.
 
-use events::{Charge, Code, Currency, OrderId, Timestamp};
+use events::{Charge, Code, OrderId, Timestamp};
 use payment::{Authorization, Settlement};
 use saga::{Answered, Calls as _, Request};
 use shipping::{Booked, TakenBack};
@@ -75,6 +75,10 @@ pub enum Booking {
 pub struct Ledger {
     /// At the gateway.
     pub money: Money,
+    /// How much was held or taken; none: the gateway never heard of it.
+    pub amount: Option<events::Money>,
+    /// How much of it was paid back, in minor units.
+    pub refunded: i64,
     /// At the carrier.
     pub booking: Booking,
 }
@@ -144,7 +148,10 @@ impl Ledger {
     /// When nobody may ever ask for that as things stand.
     pub fn execute(&mut self, call: &PartnerCall) -> Result<(), &'static str> {
         match call {
-            PartnerCall::Gateway(call) => self.settle(call),
+            PartnerCall::Gateway(call) => match self.amount_wrong(call) {
+                Some(wrong) => Err(wrong),
+                None => self.settle(call),
+            },
             PartnerCall::Carrier(shipping::Call::BookShipment(_)) => match self.booking {
                 Booking::Unknown => {
                     self.booking = Booking::Stands;
@@ -152,7 +159,8 @@ impl Ledger {
                 }
                 Booking::Stands | Booking::Cancelled => Err("the carrier is booked twice for one order"),
             },
-            PartnerCall::Carrier(shipping::Call::CancelBooking(_)) => match self.booking {
+            PartnerCall::Carrier(shipping::Call::CancelBooking(call)) => match self.booking {
+                _ if call.booking != booking_of(call.order) => Err("a booking is cancelled that the carrier does not know"),
                 Booking::Unknown => Err("a booking is cancelled that was never made"),
                 Booking::Stands | Booking::Cancelled => {
                     self.booking = Booking::Cancelled;
@@ -160,6 +168,24 @@ impl Ledger {
                 }
             },
         }
+    }
+
+    /// What the gateway would refuse whatever the money's state: another charge than its own, more than there is.
+    fn amount_wrong(&self, call: &payment::Call) -> Option<&'static str> {
+        let (order, charge, amount) = match call {
+            payment::Call::AuthorizeCard(_) => return None,
+            payment::Call::CaptureCharge(call) => (call.order, &call.charge, Some(call.amount)),
+            payment::Call::VoidCharge(call) => (call.order, &call.charge, None),
+            payment::Call::RefundCharge(call) => (call.order, &call.charge, Some(call.amount)),
+        };
+        if *charge != charge_of(order) {
+            return Some("a call names a charge that the gateway does not know");
+        }
+        let (held, asked) = (self.amount?, amount?);
+        if asked.currency != held.currency {
+            return Some("money is moved in another currency than it was held in");
+        }
+        (asked.amount > held.amount).then_some("more money is moved than was held")
     }
 
     fn settle(&mut self, call: &payment::Call) -> Result<(), &'static str> {
@@ -190,20 +216,25 @@ impl Ledger {
             },
         };
         self.money = money;
+        match call {
+            payment::Call::AuthorizeCard(call) => self.amount = Some(call.amount),
+            payment::Call::CaptureCharge(call) => self.amount = Some(call.amount),
+            payment::Call::RefundCharge(call) => self.refunded = call.amount.amount,
+            payment::Call::VoidCharge(_) => {}
+        }
         wrong.map_or(Ok(()), Err)
     }
 
     /// As the audit reads it at the gateway; none, when the gateway never heard of the order.
-    pub fn charge(self, order: OrderId, amount: i64, currency: Currency) -> Option<crate::Charge> {
-        let (held, taken, refunded) = match self.money {
-            Money::Unknown => return None,
-            Money::Held => (amount, 0, 0),
-            Money::Lapsed | Money::Voided => (0, 0, 0),
-            Money::Taken => (0, amount, 0),
-            Money::Refunded => (0, amount, amount),
+    pub fn charge(self, order: OrderId) -> Option<crate::Charge> {
+        let events::Money { amount, currency } = self.amount?;
+        let (held, taken) = match self.money {
+            Money::Held => (amount, 0),
+            Money::Unknown | Money::Lapsed | Money::Voided => (0, 0),
+            Money::Taken | Money::Refunded => (0, amount),
         };
         let id = charge_of(order).0;
-        Some(crate::Charge { id, order: Some(order), held, taken, refunded, currency: Some(currency) })
+        Some(crate::Charge { id, order: Some(order), held, taken, refunded: self.refunded, currency: Some(currency) })
     }
 
     /// As the audit reads it at the carrier.
@@ -218,6 +249,10 @@ impl Ledger {
 
 fn charge_of(order: OrderId) -> Charge {
     Charge(format!("pi_{order}"))
+}
+
+fn booking_of(order: OrderId) -> String {
+    format!("bk_{order}")
 }
 
 fn answered<C: Request>(call: &C, answer: C::Answer) -> Answered<C> {
@@ -254,7 +289,7 @@ pub fn carrier_answers(call: &shipping::Call, word: Word, at: Timestamp) -> ship
     let code: Code = "destination_not_served".into();
     match call {
         shipping::Call::BookShipment(call) => {
-            let booking = format!("bk_{}", call.order);
+            let booking = booking_of(call.order);
             let answer = match word {
                 Word::Done => Booked::Done { booking, tracking: "T-1".into(), pick_up: at },
                 Word::Declined => Booked::Declined { code },

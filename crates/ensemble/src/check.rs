@@ -3,7 +3,7 @@
 use std::{ops::ControlFlow, time::Instant};
 
 use choreography::{
-    checks,
+    catalog, checks,
     model::{self, Channel, Settings},
 };
 
@@ -16,7 +16,7 @@ const LAST_PIECE_MAX: usize = 3_000_000;
 
 /// Checks the declarations, then searches every world, and prints what it finds. Gives whether all is well.
 pub fn run(talk: &Talk) -> bool {
-    let findings = checks::check();
+    let findings = [checks::check(), catalog::check()].concat();
     findings.iter().for_each(|finding| anstream::println!("{finding}"));
     let declared = findings.is_empty();
     let well = worlds().into_iter().map(|settings| search(settings, talk)).filter(|well| !well).count() == 0;

@@ -18,6 +18,7 @@ pub mod dead_letters;
 pub mod declared;
 pub mod demo;
 pub mod doctor;
+pub mod mutants;
 pub mod report;
 
 mod talk;

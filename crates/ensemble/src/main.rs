@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ensemble::stack::Name;
 use ensemble::stack::standing::Standing;
-use ensemble::{Part, Profile, Talk, audit, bench, check, dead_letters, declared, demo, doctor, report};
+use ensemble::{Part, Profile, Talk, audit, bench, check, dead_letters, declared, demo, doctor, mutants, report};
 
 /// Starts, watches and shows a stack of Ensemble: four services, no conductor.
 #[derive(Parser)]
@@ -89,6 +89,14 @@ enum Verb {
     },
     /// Checks the choreography before anything runs: its declarations, and every state that an order can come to.
     Check,
+    /// Plants mistakes into the domains, one at a time, and says which of them the checker finds.
+    Mutants {
+        #[command(flatten)]
+        settings: mutants::Settings,
+        /// As JSON, one line for each.
+        #[arg(long)]
+        json: bool,
+    },
     /// Draws the dance from the declarations: who says what, and who reacts.
     Graph {
         #[command(flatten)]
@@ -155,6 +163,7 @@ async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::DeadLetters { desk, json } => tend(&desk, json, &talk).await,
         Verb::Bench { settings, json } => measure(settings, json, &talk).await,
         Verb::Check => Ok(if check::run(&talk) { Ended::Well } else { Ended::FoundSomething }),
+        Verb::Mutants { settings, json } => spoil(&settings, json, &talk).await,
         Verb::Graph { drawing } => declared::draw(&drawing).map(|()| Ended::Well),
         Verb::Permissions { output } => declared::permit(output.as_deref()).map(|()| Ended::Well),
         Verb::Edges { json } => declared::connections(json).map(|()| Ended::Well),
@@ -228,6 +237,22 @@ async fn measure(settings: bench::Settings, json: bool, talk: &Talk) -> anyhow::
     let figures = bench::run(settings, talk).await?;
     anstream::println!("{}", report::figures(&figures, json)?);
     Ok(Ended::Well)
+}
+
+async fn spoil(settings: &mutants::Settings, json: bool, talk: &Talk) -> anyhow::Result<Ended> {
+    if settings.list {
+        mutants::chosen(settings)?.iter().for_each(|mutant| anstream::println!("{}: {}", mutant.id(), mutant.says));
+        return Ok(Ended::Well);
+    }
+    let mut tell = |outcome: &mutants::Outcome| -> anyhow::Result<()> {
+        anstream::println!("{}", report::spoiled(outcome, json)?);
+        Ok(())
+    };
+    let outcomes = mutants::run(settings, talk, &mut tell).await?;
+    if !json {
+        anstream::println!("{}", report::found(&outcomes));
+    }
+    Ok(if mutants::enough(&outcomes) { Ended::Well } else { Ended::FoundSomething })
 }
 
 async fn found(talk: &Talk) -> anyhow::Result<Option<Standing>> {

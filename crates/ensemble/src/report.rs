@@ -13,6 +13,7 @@ use crate::bench::Figures;
 use crate::dead_letters::{Desk, Told};
 use crate::demo::Played;
 use crate::doctor::{Finding, Verdict};
+use crate::mutants::{Finder, Outcome};
 use crate::part::Service;
 use crate::stack::standing::Fare;
 use crate::stack::{Addresses, Housing};
@@ -73,6 +74,41 @@ pub fn findings(findings: &[Finding], json: bool) -> anyhow::Result<String> {
         [Cell::new(word).fg(color), Cell::new(finding.what), Cell::new(&finding.seen), Cell::new(fix)]
     });
     Ok(table(rows))
+}
+
+/// What became of one mistake.
+///
+/// # Errors
+/// None that can happen: JSON of plain values.
+pub fn spoiled(outcome: &Outcome, json: bool) -> anyhow::Result<String> {
+    if json {
+        return Ok(serde_json::to_string(outcome)?);
+    }
+    let by = outcome.by.map_or_else(|| format!("{:<12}", "not found").red().to_string(), |by| format!("{:<12}", finder(by)));
+    let steps = if outcome.steps > 0 { format!(" ({} steps)", outcome.steps) } else { String::new() };
+    let told = if outcome.by.is_some() { format!("{}{steps}", outcome.told) } else { outcome.says.clone() };
+    Ok(format!("{:<46} {by} {:>5.1} s  {told}", outcome.mutant, outcome.seconds))
+}
+
+/// How many mistakes were found, and by whom.
+pub fn found(outcomes: &[Outcome]) -> String {
+    let count = |is: &dyn Fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| is(outcome)).count();
+    let found = count(&|outcome| outcome.by.is_some());
+    let mut text = format!("\n{found} of {} found ({:.1} %)", outcomes.len(), found as f64 * 100.0 / outcomes.len() as f64);
+    for by in Finder::ALL {
+        let _ = write!(text, "\n{:>5} by {}", count(&|outcome| outcome.by == Some(by)), finder(by));
+    }
+    let _ = write!(text, "\nnot counted: {} change a committed table", count(&|outcome| outcome.table));
+    text
+}
+
+const fn finder(by: Finder) -> &'static str {
+    match by {
+        Finder::Compiler => "compiler",
+        Finder::Assertion => "assertion",
+        Finder::Declarations => "declarations",
+        Finder::Model => "model",
+    }
 }
 
 /// Aligned columns without a frame: as good to `grep` as to read.

@@ -77,12 +77,22 @@ pub struct Tried<P: Participant> {
 /// Takes one input, never claimed before, by the very way that production takes it: want, load, decide, write.
 pub fn attempt<P: Participant>(before: &P::Records, input: &P::Input) -> Tried<P> {
     let arrived = [Arrived { claim: crate::Claim::Event(EventId(Uuid::from_u128(1))), input: input.clone() }];
-    let mut rows = wanted::<P>(&arrived);
+    let (after, mut verdicts) = batch(before, &arrived, &HashSet::new());
+    Tried { after, verdict: verdicts.pop().expect("one input has one verdict") }
+}
+
+/// Takes a whole batch so: the rows afterwards, and a verdict for each input.
+pub fn batch<P: Participant>(
+    before: &P::Records,
+    arrived: &[Arrived<P>],
+    claimed: &HashSet<Uuid>,
+) -> (P::Records, Vec<Verdict<P>>) {
+    let mut rows = wanted::<P>(arrived);
     rows.load(before);
-    let verdict = decide(&mut rows, &arrived, &HashSet::new(), &CONTEXT).pop();
+    let verdicts = decide(&mut rows, arrived, claimed, &CONTEXT);
     let mut after = before.clone();
     rows.write(&mut after);
-    Tried { after, verdict: verdict.expect("one input has one verdict") }
+    (after, verdicts)
 }
 
 impl<P: Participant> Tried<P> {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::{
     Progress, Report, Settings,
-    graph::{acyclic, reach},
+    graph::{acyclic, ends, reach},
     states::States,
     trace::Counterexample,
     world::{Edge, Kind, World},
@@ -74,7 +74,7 @@ impl Search {
         }
         let complete = !cut && found.is_none();
         if complete && self.world.settings.orders == 1 {
-            found = acyclic(&mut self).or_else(|| reach(&mut self));
+            found = acyclic(&mut self).or_else(|| reach(&mut self)).or_else(|| ends(&mut self));
         }
         Report {
             settings: self.world.settings.clone(),

@@ -1,6 +1,8 @@
 //! What can only be seen on the whole graph of states: that there is no cycle without progress, and that the end can be
 //! reached from everywhere. For one order: the graph of two is too large to go through it twice.
 
+use events::Reason;
+
 use super::{
     explore::{Search, State},
     trace::Counterexample,
@@ -76,6 +78,23 @@ pub(super) fn reach(search: &mut Search) -> Option<Counterexample> {
     let stuck = reaches.iter().position(|reaches| !reaches)?;
     let what = search.stuck(State::unpack(search.states.get(stuck as u32)));
     Some(search.counterexample(stuck as u32, &[], what))
+}
+
+/// Every end that an order can come to in this world is met: a domain that never does what is asked of it is safe, and useless.
+pub(super) fn ends(search: &mut Search) -> Option<Counterexample> {
+    use Reason::{CaptureFailed, CustomerRequest, Expired, OutOfStock, PaymentDeclined, ShipmentRefused};
+    let settings = &search.world.settings;
+    let mut expected = vec![Some(CustomerRequest)];
+    if settings.stock == 0 {
+        expected.push(Some(OutOfStock));
+    } else {
+        expected.extend([None, Some(PaymentDeclined), Some(ShipmentRefused), Some(CaptureFailed)]);
+    }
+    expected.extend(settings.deadline.is_some_and(|early| early > 0).then_some(Some(Expired)));
+    let missing = expected.into_iter().find(|end| !search.world.universes[0].ends().any(|met| met == *end))?;
+    let what =
+        missing.map_or("no order is ever dispatched".to_owned(), |reason| format!("no order ever ends by {}", reason.as_str()));
+    Some(search.counterexample(0, &[], what))
 }
 
 /// Needs nobody: neither a customer, nor the warehouse, nor a fault.

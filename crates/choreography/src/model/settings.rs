@@ -11,9 +11,9 @@ use crate::SERVICES;
 /// that comes at any time after it, a customer who cancels and a warehouse that dispatches at any moment, as often as they like.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
-    /// How many orders compete: one or two. Each wants one piece of the same product.
+    /// How many orders compete: one or two. Each wants two pieces of one product, which are there, and one of another.
     pub orders: usize,
-    /// How many pieces are on the shelf.
+    /// How many pieces of that other product are on the shelf.
     pub stock: u32,
     /// With claims an event or an answer takes effect once, and two equal events wait at most. Without them each may come
     /// again at any time, without limit.

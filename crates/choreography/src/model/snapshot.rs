@@ -1,6 +1,6 @@
 //! A state of the model as the [`Snapshot`] that the six invariants read.
 
-use events::{Currency, EventData as _, EventId, OrderCancelled, OrderRejected};
+use events::{EventData as _, EventId, OrderCancelled, OrderRejected};
 use uuid::Uuid;
 
 use super::world::World;
@@ -19,7 +19,7 @@ impl World {
             let (universe, part) = (&self.universes[order], self.parts[order].get(*part));
             let id = universe.id;
             let Some(purchase) = universe.purchases.get(part.purchase) else { continue };
-            snapshot.charges.extend(part.ledger.charge(id, purchase.total.amount, Currency::EUR));
+            snapshot.charges.extend(part.ledger.charge(id));
             snapshot.bookings.extend(part.ledger.booked(id));
             snapshot.holds.insert(id, universe.holds.get(part.hold).clone());
             snapshot.shipments.insert(id, universe.shipments.get(part.shipment).clone());

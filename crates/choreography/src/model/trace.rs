@@ -58,6 +58,14 @@ impl Counterexample {
         let name: Vec<String> = words.take(14).map(str::to_lowercase).collect();
         let mut text = format!("/// Found by the model checker: {}.\n#[test]\nfn {}() {{\n", self.what, name.join("_"));
         let _ = writeln!(text, "    let settings = {};", settings_as_code(&self.settings));
+        if self.steps.is_empty() {
+            // What never happens has no steps.
+            text.push_str(
+                "    let report = choreography::model::check(settings, &mut |_| std::ops::ControlFlow::Continue(()));\n",
+            );
+            text.push_str("    assert_eq!(report.counterexample, None);\n}\n");
+            return text;
+        }
         text.push_str("    let steps = [\n");
         for step in &self.steps {
             let _ = writeln!(text, "        {step:?},");

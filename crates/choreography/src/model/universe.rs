@@ -8,7 +8,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use events::{Address, Currency, Event, EventData as _, Money, OrderId, Sku};
+use events::{Address, Currency, Event, EventData as _, Money, OrderId, Reason, Sku};
 use inventory::{Inventory, Reservation, Shelves, Stock};
 use order::{Order, Orders, Product, Purchase, Sale, Standing};
 use payment::{Hold, Holds, Payment};
@@ -20,8 +20,10 @@ use saga::{
 use shipping::{Shipment, Shipments, Shipping};
 use uuid::Uuid;
 
+use super::batches;
 use crate::{
     SERVICES,
+    checks::in_panic,
     partners::{PartnerCall, Word, carrier_answers, gateway_answers},
 };
 
@@ -138,6 +140,8 @@ pub(super) struct Reaction {
     pub(super) wake: Option<bool>,
     /// Why nothing leaves the house, if so.
     pub(super) because: Option<Because>,
+    /// A command was refused.
+    pub(super) refused: bool,
     /// It must not have come to this.
     pub(super) wrong: Option<String>,
 }
@@ -158,25 +162,26 @@ pub(super) struct Universe {
 const MESSAGES_MAX: usize = 128;
 pub(super) const CALLS_MAX: usize = 16;
 
-pub(super) fn sku() -> Sku {
-    "TEA-001".into()
+/// What an order is of: two pieces of the first, on two lines, and one of the second.
+const PRODUCTS: [(&str, i64); 2] = [("TEA-001", 1250), ("POT-001", 2400)];
+
+fn products() -> [(Sku, Money); 2] {
+    PRODUCTS.map(|(sku, price)| (sku.into(), Money::new(price, Currency::EUR)))
 }
 
-fn price() -> Money {
-    Money::new(1250, Currency::EUR)
-}
-
-/// That many on the shelf.
+/// Enough of the first product for everybody, and that many of the second.
 pub(super) fn shelves(stock: u32) -> Shelves {
     let mut shelves = Shelves::default();
-    let (name, price) = ("Darjeeling".to_owned(), price());
-    let stock = Stock { name, price, on_hand: stock, reserved: 0, sold: 0, received: stock, version: 1 };
-    shelves.stock.put(sku(), Some(stock));
+    for ((sku, price), count) in products().into_iter().zip([4, stock]) {
+        let name = sku.to_string();
+        let stock = Stock { name, price, on_hand: count, reserved: 0, sold: 0, received: count, version: 1 };
+        shelves.stock.put(sku, Some(stock));
+    }
     shelves
 }
 
 impl Universe {
-    /// The order of that number, of one piece.
+    /// The order of that number.
     pub(super) fn new(number: u128) -> Self {
         let base = Uuid::from_u128(0x0193_5d3e_8000_7000_8000_0000_0000_0000);
         let mut universe = Self {
@@ -232,7 +237,9 @@ impl Universe {
 
     fn order(&mut self, row: u32, what: Stimulus) -> Reaction {
         let mut before = Orders::default();
-        before.catalog.put(sku(), Some(Product { price: price(), version: 1 }));
+        for (sku, price) in products() {
+            before.catalog.put(sku, Some(Product { price, version: 1 }));
+        }
         before.orders.put(self.id, self.purchases.get(row).clone());
         let input = match what {
             Stimulus::Place => order::Input::PlaceOrder(self.wish()),
@@ -302,13 +309,45 @@ impl Universe {
         self.note(row, tried, |call| PartnerCall::Carrier(call.clone()))
     }
 
+    /// The ends that it was met in: why it ended, or none when its goods are gone.
+    pub(super) fn ends(&self) -> impl Iterator<Item = Option<Reason>> {
+        self.purchases.all.iter().flatten().filter_map(|order| match order.standing {
+            Standing::Dispatched { .. } => Some(None),
+            Standing::Rejected { reason } => Some(Some(reason)),
+            Standing::Cancelled => Some(Some(Reason::CustomerRequest)),
+            Standing::Open | Standing::Confirmed { .. } | Standing::Cancelling { .. } | Standing::Closing { .. } => None,
+        })
+    }
+
+    /// What is wrong with the deadline of an order that goes from one standing to another.
+    pub(super) fn deadline_wrong(&self, before: u32, reaction: &Reaction) -> Option<&'static str> {
+        let standing = |row| self.purchases.get(row).as_ref().map(|order| &order.standing);
+        let after = standing(reaction.row)?;
+        let turns = standing(before).map(std::mem::discriminant) != Some(std::mem::discriminant(after));
+        let wrong = turns && after.waits() && reaction.wake != Some(true);
+        wrong.then_some("an order begins to wait for something else, and does not set its deadline anew")
+    }
+
+    /// What is wrong with the refusal of a command.
+    pub(super) fn refusal_wrong(&self, purchase: u32, shipment: u32, what: Stimulus) -> Option<&'static str> {
+        let standing = self.purchases.get(purchase).as_ref().map(|order| &order.standing);
+        match what {
+            Stimulus::Place => Some("a customer is refused what is in the catalog"),
+            Stimulus::Cancel => matches!(standing, Some(Standing::Open | Standing::Confirmed { .. }))
+                .then_some("a customer is refused who may still cancel"),
+            Stimulus::Dispatch => matches!(self.shipments.get(shipment), Shipment::Ready { .. })
+                .then_some("the warehouse is refused what is booked and paid"),
+            Stimulus::Overdue | Stimulus::Message(_) | Stimulus::Answer(..) => None,
+        }
+    }
+
     fn wish(&self) -> order::PlaceOrder {
         let (name, street, city) = ("Ada".into(), "1 Main St".into(), "Berlin".into());
         order::PlaceOrder {
             order: self.id,
             customer_id: "c-1001".into(),
             currency: Currency::EUR,
-            lines: vec![order::Wish { sku: sku(), quantity: 1 }],
+            lines: [0, 1, 0].map(|at| order::Wish { sku: PRODUCTS[at].0.into(), quantity: 1 }).into(),
             payment_method: "pm_card_visa".into(),
             ship_to: Address { name, street, city, postal_code: "10115".into(), country: "DE".into() },
         }
@@ -320,13 +359,21 @@ impl Universe {
         tried: Result<Tried<P>, String>,
         partner_call: fn(&P::Call) -> PartnerCall,
     ) -> Reaction {
-        let mut reaction =
-            Reaction { row, said: Vec::new(), words: Vec::new(), asked: Vec::new(), wake: None, because: None, wrong: None };
+        let mut reaction = Reaction {
+            row,
+            said: Vec::new(),
+            words: Vec::new(),
+            asked: Vec::new(),
+            wake: None,
+            because: None,
+            refused: false,
+            wrong: None,
+        };
         let service = P::DECLARATION.service;
         let tried = match tried {
             Ok(tried) => tried,
-            Err(panic) => {
-                reaction.wrong = Some(format!("{service} panics: {panic}"));
+            Err(wrong) => {
+                reaction.wrong = Some(format!("{service} {wrong}"));
                 return reaction;
             }
         };
@@ -337,7 +384,8 @@ impl Universe {
             }
             Verdict::NotYet(_) => reaction.wrong = Some(format!("{service} meets what cannot have come so early")),
             Verdict::Contradiction(_) => reaction.wrong = Some(format!("{service} meets what cannot be true")),
-            Verdict::Repeated | Verdict::Refused(_) => {}
+            Verdict::Refused(_) => reaction.refused = true,
+            Verdict::Repeated => {}
         }
         for event in tried.said() {
             let event = without_number(event.clone());
@@ -363,12 +411,13 @@ fn hear<P: Participant>(event: Event) -> P::Input {
     P::Input::hear(event).expect("only what a service's declaration names is sent to it")
 }
 
-/// The production function; a panic of it is a finding.
+/// The production function; a panic of it is a finding, and so is a batch that does not keep its rules.
 fn run<P: Participant>(before: &P::Records, input: &P::Input) -> Result<Tried<P>, String> {
-    catch_unwind(AssertUnwindSafe(|| attempt::<P>(before, input))).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
-    })
+    let run = || {
+        let tried = attempt::<P>(before, input);
+        batches::wrong(before, input, &tried).map_or(Ok(tried), |wrong| Err(wrong.to_owned()))
+    };
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(format!("panics: {}", in_panic(&*panic))))
 }
 
 /// An asking's number grows for ever, and no decision rests on it: from the second on they are all alike here.

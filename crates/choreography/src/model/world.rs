@@ -1,5 +1,7 @@
 //! What can happen next. A state is a number for the shelves and one for each order; a number stands for a [`Part`].
 
+use std::collections::BTreeMap;
+
 use inventory::{Reservation, Shelves};
 
 use super::{
@@ -7,7 +9,7 @@ use super::{
     universe::{CALLS_MAX, Interner, QuickMap, Service, Stimulus, Universe, detail, shelves, told},
 };
 use crate::{
-    always::{self, OneOrder},
+    always::{self, OneOrder, Origin},
     partners::{Ledger, Word},
 };
 
@@ -248,6 +250,7 @@ impl World {
         if wrong.is_none() && next == now && next_shelf == shelf {
             return None;
         }
+        wrong = wrong.or_else(|| self.turn_wrong(order, &now, &next, act).map(str::to_owned));
         let part = self.parts[order].id(&next);
         if wrong.is_none() {
             wrong = always::wrong(&self.one_order(order, &next, next_shelf)).first().map(|what| (*what).to_owned());
@@ -298,6 +301,13 @@ impl World {
         if let Some(wrong) = &reaction.wrong {
             return Some(wrong.clone());
         }
+        if reaction.refused {
+            return universe.refusal_wrong(next.purchase, next.shipment, what).map(str::to_owned);
+        }
+        let mut wrong = None;
+        if service == Service::Order {
+            wrong = universe.deadline_wrong(row, reaction).map(str::to_owned);
+        }
         match service {
             Service::Order => next.purchase = reaction.row,
             Service::Inventory => *shelf = reaction.row,
@@ -306,7 +316,6 @@ impl World {
         }
         next.overdue = reaction.wake.unwrap_or(next.overdue);
         reaction.said.iter().for_each(|message| next.say(*message, self.settings.claims));
-        let mut wrong = None;
         for call in &reaction.asked {
             if next.call(*call) != 0 {
                 wrong = Some(format!("{} asks twice under one key", service.name()));
@@ -323,7 +332,20 @@ impl World {
         if confirmed > 0 && rejected > 0 {
             wrong = Some("an order is rejected that was confirmed".to_owned());
         }
-        wrong.or_else(|| self.shelves_wrong(*shelf))
+        if service == Service::Inventory { wrong.or_else(|| self.shelves_wrong(*shelf)) } else { wrong }
+    }
+
+    /// What is wrong with where the order goes from here.
+    fn turn_wrong(&self, order: usize, now: &Part, next: &Part, act: Act) -> Option<&'static str> {
+        let by = match act {
+            Act::Cancel => Origin::Customer,
+            Act::Overdue => Origin::Deadline,
+            Act::Place | Act::Dispatch | Act::Lapse | Act::Deliver(_) | Act::Again(_) => Origin::Other,
+            Act::Lose(_) | Act::Execute(..) | Act::Answer(_) | Act::AnswerAgain(_) => Origin::Other,
+        };
+        let purchases = &self.universes[order].purchases;
+        let (before, after) = (purchases.get(now.purchase).as_ref()?, purchases.get(next.purchase).as_ref()?);
+        always::step_wrong(&before.standing, &after.standing, by)
     }
 
     fn kind(&self, order: usize, now: &Part, act: Act) -> Kind {
@@ -350,23 +372,28 @@ impl World {
             shipment: universe.shipments.get(now.shipment),
             ledger: now.ledger,
             calls_open: now.calls_open(),
+            deadline: now.overdue,
         }
     }
 
     fn shelves_wrong(&self, shelf: u32) -> Option<String> {
         let shelves = self.shelves.get(shelf);
-        let (mut reserved, mut sold) = (0, 0);
+        let (mut reserved, mut sold) = (BTreeMap::new(), BTreeMap::new());
         for (_, reservation) in shelves.reservations.rows() {
-            match reservation {
-                Reservation::Reserved { lines } => reserved += lines.iter().map(|line| u64::from(line.quantity)).sum::<u64>(),
-                Reservation::Committed { lines } => sold += lines.iter().map(|line| u64::from(line.quantity)).sum::<u64>(),
-                Reservation::Absent | Reservation::Unavailable { .. } | Reservation::Released { .. } => {}
+            let (lines, counts) = match reservation {
+                Reservation::Reserved { lines } => (lines.as_slice(), &mut reserved),
+                Reservation::Committed { lines } => (lines.as_slice(), &mut sold),
+                Reservation::Absent | Reservation::Unavailable { .. } | Reservation::Released { .. } => continue,
+            };
+            for line in lines {
+                *counts.entry(&line.sku).or_insert(0) += line.quantity;
             }
         }
-        let stocks = shelves.stock.rows().filter_map(|(_, stock)| stock.as_ref());
-        let fits = stocks.into_iter().all(|stock| {
+        let stocks = shelves.stock.rows().filter_map(|(sku, stock)| Some((sku, stock.as_ref()?)));
+        let fits = stocks.into_iter().all(|(sku, stock)| {
             let sum = u64::from(stock.on_hand) + u64::from(stock.reserved) + u64::from(stock.sold);
-            sum == u64::from(stock.received) && (u64::from(stock.reserved), u64::from(stock.sold)) == (reserved, sold)
+            let of = |counts: &BTreeMap<_, u32>| counts.get(sku).copied().unwrap_or(0);
+            sum == u64::from(stock.received) && (stock.reserved, stock.sold) == (of(&reserved), of(&sold))
         });
         (!fits).then(|| "the counts on the shelf do not agree with what is reserved and sold".to_owned())
     }

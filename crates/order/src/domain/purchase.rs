@@ -127,6 +127,15 @@ impl Standing {
             Self::Dispatched { sale: Sale::Committed, .. } | Self::Rejected { .. } | Self::Cancelled => true,
         }
     }
+
+    /// Somebody owes an answer: the deadline asks for it again.
+    pub const fn waits(&self) -> bool {
+        match self {
+            Self::Open | Self::Cancelling { .. } | Self::Closing { .. } => true,
+            Self::Confirmed { sale } | Self::Dispatched { sale, .. } => matches!(sale, Sale::Owed { .. }),
+            Self::Rejected { .. } | Self::Cancelled => false,
+        }
+    }
 }
 
 impl Sale {

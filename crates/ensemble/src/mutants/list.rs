@@ -1,0 +1,115 @@
+use std::fs;
+
+use anyhow::{Context, bail, ensure};
+use serde::Deserialize;
+
+use crate::workspace::root;
+
+/// Where the mistakes are listed, a file for each crate that they are planted into.
+const LISTS: &str = "crates/choreography/mutants";
+
+/// One plausible mistake.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mutant {
+    /// In which crate; its list's name.
+    #[serde(skip)]
+    pub crate_name: String,
+    /// What it is called on the command line.
+    pub name: String,
+    /// What a programmer got wrong.
+    pub says: String,
+    /// Where.
+    #[serde(rename = "change")]
+    pub changes: Vec<Change>,
+}
+
+/// One place of a mistake.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// In `src/` of the crate.
+    file: String,
+    /// Stands there once.
+    find: String,
+    /// Is put there instead.
+    replace: String,
+}
+
+/// A file, and its text with the mistake in it.
+#[derive(Debug)]
+pub(super) struct Planted {
+    /// From the root of the checkout.
+    pub(super) path: String,
+    pub(super) text: String,
+}
+
+/// Every mistake, those of one crate together.
+///
+/// # Errors
+/// When a list cannot be read.
+pub fn list() -> anyhow::Result<Vec<Mutant>> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct List {
+        mutant: Vec<Mutant>,
+    }
+    let mut mutants = Vec::new();
+    for crate_name in ["payment", "inventory", "shipping", "order", "saga"] {
+        let path = root().join(LISTS).join(format!("{crate_name}.toml"));
+        let text = fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
+        let list: List = toml::from_str(&text).with_context(|| format!("could not understand {}", path.display()))?;
+        mutants.extend(list.mutant.into_iter().map(|mutant| Mutant { crate_name: crate_name.to_owned(), ..mutant }));
+    }
+    Ok(mutants)
+}
+
+impl Mutant {
+    /// `payment/no-tombstone`.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.crate_name, self.name)
+    }
+
+    /// The files that it changes, changed.
+    ///
+    /// # Errors
+    /// When the source has moved, so that a change has no place any more, or more than one.
+    pub(super) fn plant(&self) -> anyhow::Result<Vec<Planted>> {
+        let mut files: Vec<Planted> = Vec::new();
+        for Change { file, find, replace } in &self.changes {
+            let path = format!("crates/{}/src/{file}", self.crate_name);
+            let (find, replace) = (find.trim_end_matches('\n'), replace.trim_end_matches('\n'));
+            if !files.iter().any(|planted| planted.path == path) {
+                let text =
+                    fs::read_to_string(root().join(&path)).with_context(|| format!("{}: could not read {path}", self.id()))?;
+                files.push(Planted { path: path.clone(), text });
+            }
+            let Some(planted) = files.iter_mut().find(|planted| planted.path == path) else { continue };
+            let times = planted.text.matches(find).count();
+            if times != 1 {
+                bail!("{}: stands {times} times in {path}, not once; the source has moved, so must {LISTS}:\n{find}", self.id());
+            }
+            planted.text = planted.text.replacen(find, replace, 1);
+        }
+        ensure!(!files.is_empty(), "{} changes nothing", self.id());
+        Ok(files)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_mistake_can_still_be_made() {
+        let mutants = list().expect("the lists can be read");
+        let moved: Vec<String> =
+            mutants.iter().filter_map(|mutant| mutant.plant().err()).map(|error| format!("{error:#}")).collect();
+        assert!(moved.is_empty(), "{}", moved.join("\n\n"));
+        let names: BTreeSet<String> = mutants.iter().map(Mutant::id).collect();
+        assert_eq!(names.len(), mutants.len(), "two mistakes have one name");
+        assert!(mutants.len() >= 40, "only {} mistakes are listed", mutants.len());
+    }
+}

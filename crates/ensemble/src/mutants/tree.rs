@@ -1,0 +1,69 @@
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+
+use super::list::Planted;
+use crate::workspace::root;
+
+/// What the workspace is built from; the rest of the checkout stays where it is.
+const PARTS: [&str; 5] = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "crates", "tests"];
+
+/// A copy of the workspace, to be spoiled. It keeps what it has compiled, so that each mistake costs one small build.
+pub(super) struct Tree {
+    dir: PathBuf,
+}
+
+impl Tree {
+    /// Brings the copy up to date. A file that has not changed is not written: cargo goes by its time.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub(super) fn copied() -> anyhow::Result<Self> {
+        let dir = root().join("target/mutants");
+        for part in PARTS {
+            bring(&root().join(part), &dir.join(part))?;
+        }
+        Ok(Self { dir })
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Makes the mistake.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub(super) fn spoil(&self, files: &[Planted]) -> anyhow::Result<()> {
+        files.iter().try_for_each(|planted| write(&self.dir.join(&planted.path), planted.text.as_bytes()))
+    }
+
+    /// Takes it back.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub(super) fn restore(&self, files: &[Planted]) -> anyhow::Result<()> {
+        files.iter().try_for_each(|planted| bring(&root().join(&planted.path), &self.dir.join(&planted.path)))
+    }
+}
+
+fn bring(from: &Path, to: &Path) -> anyhow::Result<()> {
+    if !from.is_dir() {
+        let text = fs::read(from).with_context(|| format!("could not read {}", from.display()))?;
+        return if fs::read(to).is_ok_and(|copy| copy == text) { Ok(()) } else { write(to, &text) };
+    }
+    for entry in fs::read_dir(from).with_context(|| format!("could not read {}", from.display()))? {
+        let name = entry.with_context(|| format!("could not read {}", from.display()))?.file_name();
+        bring(&from.join(&name), &to.join(&name))?;
+    }
+    Ok(())
+}
+
+fn write(to: &Path, text: &[u8]) -> anyhow::Result<()> {
+    let dir = to.parent().with_context(|| format!("{} lies nowhere", to.display()))?;
+    fs::create_dir_all(dir).with_context(|| format!("could not create {}", dir.display()))?;
+    fs::write(to, text).with_context(|| format!("could not write {}", to.display()))
+}
