@@ -53,10 +53,10 @@ e2e *flags:
 bench *flags:
     cargo run --release --bin ensemble -- bench {{ flags }}
 
-# Checks the choreography before anything runs: its declarations, and every state that an order can come to.
+# Checks the choreography before anything runs: its declarations, and every state that an order can come to; `--write-test DIRECTORY`.
 [group('code')]
-check:
-    @cargo ensemble check
+check *flags:
+    @cargo ensemble check {{ flags }}
 
 # Draws the dance from the declarations: `--format svg`, `mermaid`, `dot` or `table`, `--output FILE`.
 [group('code')]
