@@ -53,10 +53,10 @@ e2e *flags:
 bench *flags:
     cargo run --release --package ensemble -- bench {{ flags }}
 
-# Checks the choreography before anything runs: its declarations, and every state that an order can come to.
+# Checks the choreography before anything runs: its declarations, and every state that an order can come to; `--write-test DIRECTORY`.
 [group('code')]
-check:
-    @cargo ensemble check
+check *flags:
+    @cargo ensemble check {{ flags }}
 
 # Plants mistakes into the domains, one at a time, and says which of them the checker finds; `payment` takes those of payment.
 [group('code')]

@@ -185,7 +185,8 @@ fn open_doors<S: Service>(
     shutdown.spawn_taker("backlog", backlog.clone().count(background.clone(), metrics.clone(), shutdown.intake()));
 
     let marks = Marks::default();
-    let (outlet, publisher) = relay::outlet(&config.relay, broker.clone(), pools.publisher.clone(), marks.clone(), metrics.clone());
+    let (outlet, publisher) =
+        relay::outlet(&config.relay, broker.clone(), pools.publisher.clone(), marks.clone(), metrics.clone());
     shutdown.spawn_worker("publish", publisher.run::<S>());
 
     shutdown.spawn_taker("stream", broker.clone().keep_stream(shutdown.intake()));

@@ -172,3 +172,39 @@ pub fn step_wrong(before: &Standing, after: &Standing, by: Origin) -> Option<&'s
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use events::{Currency, Money as Amount};
+    use saga::examples::CONTEXT;
+
+    use super::*;
+
+    /// Cancelled, and nothing was ever done about it.
+    fn wrong_about_a_cancelled_order(ledger: Ledger, calls_open: usize) -> Vec<&'static str> {
+        let order = Purchase {
+            customer_id: "c-1001".into(),
+            lines: Vec::new(),
+            total: Amount::new(1250, Currency::EUR),
+            placed_at: CONTEXT.now,
+            changed_at: CONTEXT.now,
+            standing: Standing::Cancelled,
+        };
+        let (reservation, hold, shipment) = (Reservation::Absent, Hold::Absent, Shipment::Absent);
+        let (reservation, hold, shipment) = (&reservation, &hold, &shipment);
+        wrong(&OneOrder { order: Some(&order), reservation, hold, shipment, ledger, calls_open, deadline: false })
+    }
+
+    #[test]
+    fn an_order_ends_with_no_call_open() {
+        assert!(wrong_about_a_cancelled_order(Ledger::default(), 0).is_empty());
+        let found = wrong_about_a_cancelled_order(Ledger::default(), 1);
+        assert_eq!(found, ["an order has ended, and a call to a partner is still open"]);
+    }
+
+    #[test]
+    fn an_order_ends_with_no_money_held() {
+        let found = wrong_about_a_cancelled_order(Ledger { money: Money::Held, ..Ledger::default() }, 0);
+        assert!(found.contains(&"an order has ended, and its money is still held"), "{found:?}");
+    }
+}

@@ -1,26 +1,51 @@
 //! What is wrong with the choreography, found before anything runs: by its declarations, and by a search through its states.
 
-use std::{ops::ControlFlow, time::Instant};
-
-use choreography::{
-    catalog, checks,
-    model::{self, Channel, Settings},
+use std::{
+    fs,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    time::Instant,
 };
 
-use crate::Talk;
+use anyhow::Context as _;
+use choreography::{
+    catalog, checks,
+    model::{self, Channel, Counterexample, Settings},
+};
+
+use crate::{Talk, workspace};
 
 /// Where the search of one order ends whose events may come again.
 const REPEATED_MAX: usize = 1_000_000;
 /// Where the search of two orders ends.
 const LAST_PIECE_MAX: usize = 3_000_000;
 
-/// Checks the declarations, then searches every world, and prints what it finds. Gives whether all is well.
-pub fn run(talk: &Talk) -> bool {
+/// Checks the declarations, then searches every world, and prints what it finds. What is wrong in a world is also written as a
+/// test, to that directory or to `target/ensemble/found`. Gives whether all is well.
+///
+/// # Errors
+/// When a test cannot be written.
+pub fn run(tests: Option<&Path>, talk: &Talk) -> anyhow::Result<bool> {
+    let tests = tests.map_or_else(|| workspace::workshop().join("found"), Path::to_owned);
     let findings = [checks::check(), catalog::check()].concat();
     findings.iter().for_each(|finding| anstream::println!("{finding}"));
-    let declared = findings.is_empty();
-    let well = worlds().into_iter().map(|settings| search(settings, talk)).filter(|well| !well).count() == 0;
-    declared && well
+    let mut well = findings.is_empty();
+    for (number, world) in worlds().into_iter().enumerate() {
+        if let Some(found) = search(world, talk) {
+            well = false;
+            let path = write_test(&found, number, &tests)?;
+            anstream::println!("\n{found}\n{}\nThe same steps as a test: {}", found.mermaid(), path.display());
+        }
+    }
+    Ok(well)
+}
+
+/// Two worlds may have the same wrong, by different ways: hence the number.
+fn write_test(found: &Counterexample, world: usize, directory: &Path) -> anyhow::Result<PathBuf> {
+    let path = directory.join(format!("{}_{world}.rs", found.name()));
+    let written = fs::create_dir_all(directory).and_then(|()| fs::write(&path, found.test()));
+    written.with_context(|| format!("{} cannot be written", path.display()))?;
+    Ok(path)
 }
 
 /// One after the other: what one order can meet, then one lost message on each channel, then what is too large to end.
@@ -32,7 +57,7 @@ fn worlds() -> Vec<Settings> {
     worlds
 }
 
-fn search(settings: Settings, talk: &Talk) -> bool {
+fn search(settings: Settings, talk: &Talk) -> Option<Counterexample> {
     let begun = Instant::now();
     let step = talk.step(&settings.to_string());
     let report = model::check(settings, &mut |progress| {
@@ -46,8 +71,52 @@ fn search(settings: Settings, talk: &Talk) -> bool {
         None => "not all visited",
     };
     anstream::println!("{}: {} states, {} deep, {extent}, {seconds:.1} s", report.settings, report.states, report.depth);
-    if let Some(found) = &report.counterexample {
-        anstream::println!("\n{found}\n{}\n{}", found.mermaid(), found.test());
+    report.counterexample
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Output};
+
+    use super::*;
+
+    /// Compiles a written test as cargo would in `crates/choreography/tests`, and runs it.
+    fn run_test(file: &Path) -> Output {
+        let built = std::env::current_exe().expect("a test has a program");
+        let built = built.parent().expect("it is in a directory");
+        let library = fs::read_dir(built).expect("it can be read").filter_map(Result::ok).filter(|entry| {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            name.starts_with("libchoreography-") && name.ends_with(".rlib")
+        });
+        // Other features and older sources may have left libraries of their own.
+        let library = library.max_by_key(|entry| entry.metadata().and_then(|of| of.modified()).ok()).expect("it is built");
+        let program = file.with_extension("program");
+        let rustc = Command::new("rustc")
+            .args(["--test", "--edition", "2024", "--deny", "warnings", "--deny", "missing_docs", "-L"])
+            .arg(format!("dependency={}", built.display()))
+            .args(["--extern", &format!("choreography={}", library.path().display()), "-o"])
+            .args([&program, file])
+            .output()
+            .expect("rustc starts");
+        assert!(rustc.status.success(), "{}", String::from_utf8_lossy(&rustc.stderr));
+        Command::new(program).output().expect("it starts")
     }
-    report.counterexample.is_none()
+
+    /// The one message whose loss an order does not survive stands for a choreography that is broken.
+    #[test]
+    fn what_is_found_is_written_as_a_test_that_fails_until_it_is_put_right() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut found = search(Settings::losing(Channel::FATAL), &Talk::silent()).expect("the loss is found");
+        let written = write_test(&found, 1, &directory.path().join("found")).expect("it can be written");
+        let output = run_test(&written);
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(!output.status.success() && told.contains("no rest can be reached"), "{told}");
+
+        let last = found.steps.pop();
+        assert!(last.is_some_and(|step| step.contains("never gets")), "all is well until the message is lost");
+        let written = write_test(&found, 2, directory.path()).expect("it can be written");
+        let output = run_test(&written);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
 }

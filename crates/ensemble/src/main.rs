@@ -88,7 +88,11 @@ enum Verb {
         json: bool,
     },
     /// Checks the choreography before anything runs: its declarations, and every state that an order can come to.
-    Check,
+    Check {
+        /// Where what is wrong is written as a test; in `crates/choreography/tests` cargo runs it [default: target/ensemble/found].
+        #[arg(long, value_name = "DIRECTORY")]
+        write_test: Option<PathBuf>,
+    },
     /// Plants mistakes into the domains, one at a time, and says which of them the checker finds.
     Mutants {
         #[command(flatten)]
@@ -162,7 +166,10 @@ async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::Audit { json } => inspect(json, &talk).await,
         Verb::DeadLetters { desk, json } => tend(&desk, json, &talk).await,
         Verb::Bench { settings, json } => measure(settings, json, &talk).await,
-        Verb::Check => Ok(if check::run(&talk) { Ended::Well } else { Ended::FoundSomething }),
+        Verb::Check { write_test } => {
+            let well = check::run(write_test.as_deref(), &talk)?;
+            Ok(if well { Ended::Well } else { Ended::FoundSomething })
+        }
         Verb::Mutants { settings, json } => spoil(&settings, json, &talk).await,
         Verb::Graph { drawing } => declared::draw(&drawing).map(|()| Ended::Well),
         Verb::Permissions { output } => declared::permit(output.as_deref()).map(|()| Ended::Well),

@@ -59,19 +59,7 @@ impl Search {
     }
 
     pub(super) fn run(mut self, watch: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Report {
-        let (mut next, mut level_ends, mut cut) = (0_u32, 1_usize, false);
-        let mut found = None;
-        while (next as usize) < self.states.len() && found.is_none() && !cut {
-            if next as usize == level_ends {
-                (level_ends, self.depth) = (self.states.len(), self.depth + 1);
-            }
-            if next.is_multiple_of(0x4_0000) {
-                cut = watch(Progress { states: self.states.len(), depth: self.depth }).is_break();
-            }
-            found = self.expand(next);
-            next += 1;
-            cut |= self.world.settings.states_max.is_some_and(|most| self.states.len() >= most);
-        }
+        let (cut, mut found) = self.visit_all(watch);
         let complete = !cut && found.is_none();
         if complete && self.world.settings.orders == 1 {
             found = acyclic(&mut self).or_else(|| reach(&mut self)).or_else(|| ends(&mut self));
@@ -85,6 +73,24 @@ impl Search {
             complete,
             counterexample: found,
         }
+    }
+
+    /// Visits every state there is. Gives whether it was cut, and what is wrong in a single state.
+    pub(super) fn visit_all(&mut self, watch: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> (bool, Option<Counterexample>) {
+        let (mut next, mut level_ends, mut cut) = (0_u32, 1_usize, false);
+        let mut found = None;
+        while (next as usize) < self.states.len() && found.is_none() && !cut {
+            if next as usize == level_ends {
+                (level_ends, self.depth) = (self.states.len(), self.depth + 1);
+            }
+            if next.is_multiple_of(0x4_0000) {
+                cut = watch(Progress { states: self.states.len(), depth: self.depth }).is_break();
+            }
+            found = self.expand(next);
+            next += 1;
+            cut |= self.world.settings.states_max.is_some_and(|most| self.states.len() >= most);
+        }
+        (cut, found)
     }
 
     /// Visits what follows a state; gives what is wrong there.

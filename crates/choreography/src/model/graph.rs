@@ -116,3 +116,43 @@ impl Search {
         format!("from here no rest can be reached any more; {what}")
     }
 }
+
+/// That both find something in a broken choreography: one whose steps are ours, and some of another kind.
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::model::{Settings, world::Act};
+
+    fn visited() -> Search {
+        let mut search = Search::new(Settings { deadline: Some(0), lapse: false, burns: false, ..Settings::one_order() });
+        let (cut, found) = search.visit_all(&mut |_| ControlFlow::Continue(()));
+        assert!(!cut && found.is_none(), "{found:?}");
+        search
+    }
+
+    /// Makes another choreography of ours: those steps are changed.
+    fn change(search: &mut Search, steps: impl Fn(&Edge) -> bool, to: impl Fn(&mut Edge)) {
+        search.world.edges.iter_mut().filter(|edge| steps(edge)).for_each(to);
+    }
+
+    #[test]
+    fn an_order_that_is_forgotten_on_the_way_begins_again_for_ever() {
+        let mut search = visited();
+        assert_eq!(acyclic(&mut search), None);
+        change(&mut search, |edge| matches!(edge.act, Act::Answer(_)), |edge| (edge.shelf, edge.part) = (0, 0));
+        let found = acyclic(&mut search).expect("there is a cycle now");
+        assert_eq!(found.what, "there is a cycle without progress");
+        assert!(found.steps.last().is_some_and(|step| step.contains("takes the answer")), "{found}");
+    }
+
+    #[test]
+    fn an_order_whose_answers_need_somebody_does_not_come_to_rest() {
+        let mut search = visited();
+        assert_eq!(reach(&mut search), None);
+        change(&mut search, |edge| matches!(edge.act, Act::Answer(_)), |edge| edge.kind = Kind::Outside);
+        let found = reach(&mut search).expect("nobody brings the answers");
+        assert!(found.what.starts_with("from here no rest can be reached any more"), "{found}");
+    }
+}

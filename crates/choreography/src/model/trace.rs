@@ -52,11 +52,17 @@ impl Counterexample {
         text
     }
 
-    /// As a test that fails for as long as the counterexample is one. To be kept in `crates/choreography/tests`.
-    pub fn test(&self) -> String {
+    /// What is wrong, as the name of a test.
+    pub fn name(&self) -> String {
         let words = self.what.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
-        let name: Vec<String> = words.take(14).map(str::to_lowercase).collect();
-        let mut text = format!("/// Found by the model checker: {}.\n#[test]\nfn {}() {{\n", self.what, name.join("_"));
+        let words: Vec<String> = words.take(14).map(str::to_lowercase).collect();
+        words.join("_")
+    }
+
+    /// As a file in `crates/choreography/tests`: a test that fails for as long as the counterexample is one.
+    pub fn test(&self) -> String {
+        let mut text = format!("//! Found by the model checker, {}.\n\n", self.settings);
+        let _ = writeln!(text, "/// {}.\n#[test]\nfn {}() {{", self.what, self.name());
         let _ = writeln!(text, "    let settings = {};", settings_as_code(&self.settings));
         if self.steps.is_empty() {
             // What never happens has no steps.

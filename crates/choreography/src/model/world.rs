@@ -126,7 +126,7 @@ pub(super) struct World {
     pub(super) shelves: Interner<Shelves>,
     pub(super) parts: Vec<Interner<Part>>,
     expanded: Vec<QuickMap<(u32, u32), (u32, u32)>>,
-    edges: Vec<Edge>,
+    pub(super) edges: Vec<Edge>,
     wrongs: Interner<String>,
 }
 
