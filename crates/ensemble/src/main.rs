@@ -153,7 +153,7 @@ async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::Demo { json } => play(json, &talk).await,
         Verb::Audit { json } => inspect(json, &talk).await,
         Verb::DeadLetters { desk, json } => tend(&desk, json, &talk).await,
-        Verb::Bench { settings, json } => measure(settings, json, &talk).await,
+        Verb::Bench { settings, json } => measure(&settings, json, &talk).await,
         Verb::Check => Ok(if check::run(&talk) { Ended::Well } else { Ended::FoundSomething }),
         Verb::Graph { drawing } => declared::draw(&drawing).map(|()| Ended::Well),
         Verb::Permissions { output } => declared::permit(output.as_deref()).map(|()| Ended::Well),
@@ -224,7 +224,7 @@ async fn tend(desk: &dead_letters::Desk, json: bool, talk: &Talk) -> anyhow::Res
     Ok(if told.iter().all(|one| one.well) { Ended::Well } else { Ended::FoundSomething })
 }
 
-async fn measure(settings: bench::Settings, json: bool, talk: &Talk) -> anyhow::Result<Ended> {
+async fn measure(settings: &bench::Settings, json: bool, talk: &Talk) -> anyhow::Result<Ended> {
     let figures = bench::run(settings, talk).await?;
     anstream::println!("{}", report::figures(&figures, json)?);
     Ok(Ended::Well)
