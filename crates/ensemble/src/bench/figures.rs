@@ -167,14 +167,14 @@ impl Figures {
         let settings = [("Ensemble", &self.ensemble), ("textbook", &self.textbook), ("dbos", &self.dbos)];
         for (name, measured) in settings {
             if let Some(alone) = measured.alone {
-                table.add_row(row(name, 1, 1000.0 / alone.p50_ms, alone, None));
+                table.add_row(row(name, 1, alone, None));
             }
             for loaded in &measured.loaded {
-                table.add_row(row(name, loaded.in_flight, loaded.sagas_per_second, loaded.latency, Some(loaded)));
+                table.add_row(row(name, loaded.in_flight, loaded.latency, Some(loaded)));
             }
         }
         if let Some(after) = &self.after {
-            table.add_row(row("after many orders", after.in_flight, after.sagas_per_second, after.latency, Some(after)));
+            table.add_row(row("after many orders", after.in_flight, after.latency, Some(after)));
         }
         right_from(&mut table, 1);
         table
@@ -234,17 +234,17 @@ fn right_from(table: &mut Table, first: usize) {
     }
 }
 
-fn row(name: &str, in_flight: usize, per_second: f64, latency: Latency, cost: Option<&Loaded>) -> Vec<Cell> {
-    let cost = |of: fn(&Loaded) -> f64| cost.map_or(String::new(), |loaded| format!("{:.1}", of(loaded)));
+fn row(name: &str, in_flight: usize, latency: Latency, cost: Option<&Loaded>) -> Vec<Cell> {
+    let cost = |of: fn(&Loaded) -> f64, decimals| cost.map_or(String::new(), |loaded| format!("{:.decimals$}", of(loaded)));
     let cells = [
         name.to_owned(),
         in_flight.to_string(),
-        format!("{per_second:.0}"),
+        cost(|loaded| loaded.sagas_per_second, 0),
         format!("{:.1}", latency.p50_ms),
         format!("{:.1}", latency.p99_ms),
         format!("{:.1}", latency.p99_9_ms),
-        cost(|loaded| loaded.statements_per_saga),
-        cost(|loaded| loaded.wal_bytes_per_saga / 1024.0),
+        cost(|loaded| loaded.statements_per_saga, 1),
+        cost(|loaded| loaded.wal_bytes_per_saga / 1024.0, 1),
     ];
     cells.into_iter().map(Cell::new).collect()
 }
