@@ -48,10 +48,10 @@ test *flags:
 e2e *flags:
     cargo test --test e2e {{ flags }}
 
-# Measures throughput, latency and memory of a release build.
+# Measures a release build beside its baselines: `--json`, `--kill payment`, `--after 1000000`, `--plot FILE`.
 [group('code')]
 bench *flags:
-    cargo run --release --package ensemble -- bench {{ flags }}
+    @cargo run --quiet --release --package ensemble -- bench {{ flags }}
 
 # Checks the choreography before anything runs: its declarations, and every state that an order can come to; `--write-test DIRECTORY`.
 [group('code')]

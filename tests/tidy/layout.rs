@@ -21,6 +21,7 @@ fn the_top_level_holds_what_the_design_names() {
         "rust-toolchain.toml",
         "rustfmt.toml",
         "clippy.toml",
+        "bench",
         "crates",
         "deploy",
         "tests",

@@ -165,7 +165,7 @@ async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::Demo { json } => play(json, &talk).await,
         Verb::Audit { json } => inspect(json, &talk).await,
         Verb::DeadLetters { desk, json } => tend(&desk, json, &talk).await,
-        Verb::Bench { settings, json } => measure(settings, json, &talk).await,
+        Verb::Bench { settings, json } => measure(&settings, json, &talk).await,
         Verb::Check { write_test } => {
             let well = check::run(write_test.as_deref(), &talk)?;
             Ok(if well { Ended::Well } else { Ended::FoundSomething })
@@ -240,7 +240,7 @@ async fn tend(desk: &dead_letters::Desk, json: bool, talk: &Talk) -> anyhow::Res
     Ok(if told.iter().all(|one| one.well) { Ended::Well } else { Ended::FoundSomething })
 }
 
-async fn measure(settings: bench::Settings, json: bool, talk: &Talk) -> anyhow::Result<Ended> {
+async fn measure(settings: &bench::Settings, json: bool, talk: &Talk) -> anyhow::Result<Ended> {
     let figures = bench::run(settings, talk).await?;
     anstream::println!("{}", report::figures(&figures, json)?);
     Ok(Ended::Well)

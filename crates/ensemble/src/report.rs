@@ -1,6 +1,5 @@
 //! How results look on stdout: for people, or as JSON.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
@@ -181,34 +180,10 @@ pub fn dead_letters(desk: &Desk, told: &[Told], json: bool) -> anyhow::Result<St
     })))
 }
 
-/// What was measured: one figure a line, or as JSON.
+/// What was measured.
 ///
 /// # Errors
 /// None that can happen: JSON of plain values.
 pub fn figures(figures: &Figures, json: bool) -> anyhow::Result<String> {
-    if json {
-        return Ok(serde_json::to_string_pretty(figures)?);
-    }
-    let of_each = |values: &BTreeMap<&'static str, f64>| {
-        values.iter().map(|(part, value)| format!("{part} {value:.1}")).collect::<Vec<_>>().join(", ")
-    };
-    let lines = [
-        ("sagas per second", format!("{:.0}, {} in flight", figures.sagas_per_second, figures.in_flight)),
-        (
-            "beside the textbook",
-            format!("{:.1} times its {:.0} sagas per second", figures.ratio_to_textbook, figures.textbook_sagas_per_second),
-        ),
-        ("latency under load", format!("p50 {:.0} ms, p99 {:.0} ms", figures.loaded_p50_ms, figures.loaded_p99_ms)),
-        (
-            "one order alone",
-            format!(
-                "p50 {:.1} ms, {:.0} bare commits of {:.2} ms",
-                figures.alone_p50_ms, figures.alone_p50_ratio_to_commit, figures.commit_p50_ms
-            ),
-        ),
-        ("MiB at rest", of_each(&figures.rss_at_rest_mib)),
-        ("MiB after the load", of_each(&figures.rss_after_load_mib)),
-        ("CPU ms per saga", of_each(&figures.cpu_ms_per_saga)),
-    ];
-    Ok(lines.map(|(name, value)| format!("{name:<20} {value}")).join("\n"))
+    if json { Ok(serde_json::to_string_pretty(figures)?) } else { Ok(figures.to_string()) }
 }

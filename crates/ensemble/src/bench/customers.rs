@@ -1,0 +1,142 @@
+//! Those who order: over HTTP, as anybody would, from Ensemble and from dbos alike.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{closed_loop::closed_loop, samples::Latency};
+use crate::{Service, Stack, Talk, stack::wait};
+
+/// So many products are asked for in turn: a shop does not sell one thing alone, and no setting is held up by one row.
+const PRODUCTS: usize = 16;
+/// What is put on the shelf of each.
+const ENOUGH: u32 = 200_000;
+/// Within which an order is confirmed whatever is killed meanwhile.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where orders go.
+pub(super) struct Customers {
+    http: reqwest::Client,
+    orders: String,
+    asked: AtomicUsize,
+}
+
+/// What a customer is told at first.
+enum Told {
+    Confirmed,
+    /// The order is known by this id, and it is not confirmed yet.
+    Later(String),
+}
+
+impl Customers {
+    /// Of Ensemble: the shelves are filled first.
+    pub(super) async fn of(stack: &Stack) -> anyhow::Result<Self> {
+        let customers = Self::at(&stack.order_url())?;
+        for n in 0..PRODUCTS {
+            let url = format!("{}/v1/products/{}/adjustments", stack.url(Service::Inventory), sku(n));
+            let adjust = customers.http.post(url).header("Idempotency-Key", fresh_key());
+            adjust.json(&json!({"delta": ENOUGH, "reason": "bench"})).send().await?.error_for_status()?;
+        }
+        Ok(customers)
+    }
+
+    /// Of whoever takes orders as Ensemble does.
+    pub(super) fn at(url: &str) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(1024).build()?;
+        Ok(Self { http, orders: format!("{url}/v1/orders"), asked: AtomicUsize::new(0) })
+    }
+
+    /// One order, until it is confirmed.
+    pub(super) async fn order(&self) -> anyhow::Result<Duration> {
+        let started = Instant::now();
+        match self.place(&fresh_key(), self.asked.fetch_add(1, Ordering::Relaxed)).await? {
+            Told::Confirmed => Ok(started.elapsed()),
+            Told::Later(id) => anyhow::bail!("order {id} is not confirmed within 30 s"),
+        }
+    }
+
+    /// As [`Customers::order`], by a customer who asks again, under the same key, when nobody answers.
+    pub(super) async fn order_whatever_happens(&self) -> anyhow::Result<()> {
+        let (key, n) = (fresh_key(), self.asked.fetch_add(1, Ordering::Relaxed));
+        wait::until(Instant::now() + PATIENCE, || async {
+            match self.place(&key, n).await.map_err(|error| format!("{error:#}"))? {
+                Told::Confirmed => Ok(()),
+                Told::Later(id) => self.is_confirmed(&id).await.map_err(|error| format!("{error:#}")),
+            }
+        })
+        .await
+    }
+
+    async fn place(&self, key: &str, n: usize) -> anyhow::Result<Told> {
+        let body = json!({
+            "customer_id": "c-1", "currency": "EUR", "lines": [{"sku": sku(n), "quantity": 1}], "payment_method": "pm_card_visa",
+            "ship_to": {"name": "Ada", "street": "1 Main St", "city": "Berlin", "postal_code": "10115", "country": "DE"}
+        });
+        let request = self.http.post(&self.orders).header("Idempotency-Key", key).header("Prefer", "wait=30").json(&body);
+        let answer = request.send().await?;
+        let status = answer.status();
+        let screen: Value = answer.json().await?;
+        ensure!(status.is_success(), "refused with {status}: {screen:#}");
+        if status == StatusCode::CREATED && screen["status"] == "confirmed" {
+            return Ok(Told::Confirmed);
+        }
+        Ok(Told::Later(screen["id"].as_str().with_context(|| format!("no id in {screen:#}"))?.to_owned()))
+    }
+
+    async fn is_confirmed(&self, id: &str) -> anyhow::Result<()> {
+        let screen: Value = self.http.get(format!("{}/{id}", self.orders)).send().await?.json().await?;
+        ensure!(screen["status"] == "confirmed", "order {id} is {}: {}", screen["status"], screen["explanation"]);
+        Ok(())
+    }
+
+    /// Waits until the catalog has arrived, and warms what is cold.
+    pub(super) async fn warm_up(&self) -> anyhow::Result<()> {
+        for _ in 0..PRODUCTS {
+            self.order_whatever_happens().await.context("the first orders are not confirmed")?;
+        }
+        closed_loop(self, 32, Duration::from_secs(2), &Talk::silent().step("warm-up")).await.map(drop)
+    }
+
+    /// One order after the other.
+    pub(super) async fn alone(&self, orders: usize) -> anyhow::Result<Latency> {
+        let mut times = Vec::with_capacity(orders);
+        for _ in 0..orders {
+            times.push(self.order().await?);
+        }
+        Latency::of_times(times)
+    }
+
+    /// One order that has ended: placed, confirmed and handed to the carrier.
+    pub(super) async fn ended_order(&self, stack: &Stack) -> anyhow::Result<Uuid> {
+        let body: Value = {
+            self.order().await?;
+            self.http.get(format!("{}?limit=1", self.orders)).send().await?.error_for_status()?.json().await?
+        };
+        let id: Uuid = body["items"][0]["id"].as_str().context("the list has an order")?.parse()?;
+        let dispatch = format!("{}/v1/shipments/{id}/dispatch", stack.url(Service::Shipping));
+        let key = fresh_key();
+        wait::until(Instant::now() + PATIENCE, || async {
+            let hand_over = self.http.post(&dispatch).header("Idempotency-Key", &key).json(&json!({}));
+            let _ = hand_over.send().await.map_err(|error| error.to_string())?;
+            let screen = self.http.get(format!("{}/{id}", self.orders)).send().await.map_err(|error| error.to_string())?;
+            let screen: Value = screen.json().await.map_err(|error| error.to_string())?;
+            if screen["status"] == "dispatched" { Ok(()) } else { Err(format!("order {id} is {}", screen["status"])) }
+        })
+        .await?;
+        Ok(id)
+    }
+}
+
+fn sku(n: usize) -> String {
+    format!("TEA-{:03}", n % PRODUCTS + 1)
+}
+
+fn fresh_key() -> String {
+    format!("\"{}\"", Uuid::now_v7())
+}
