@@ -174,8 +174,7 @@ impl Customer {
         .await
         .and_then(|(status, body)| {
             ensure!(status == StatusCode::ACCEPTED, "not accepted: {status} {body:#}");
-            let id = body["id"].as_str().context("an order has an id")?.to_owned();
-            Ok(Placed { customer: self.clone(), id })
+            Ok(self.order(body["id"].as_str().context("an order has an id")?))
         })
     }
 
@@ -187,6 +186,11 @@ impl Customer {
         let placed = self.places(basket).await?;
         let screen = placed.comes_to_rest().await?;
         Ok((placed, screen))
+    }
+
+    /// An order of that id.
+    pub fn order(&self, id: &str) -> Placed {
+        Placed { customer: self.clone(), id: id.to_owned() }
     }
 
     /// What inventory says of a product.

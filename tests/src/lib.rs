@@ -3,6 +3,7 @@
 //! the only way in; of the product's code only the list of SQL statements is used, to prepare each one.
 
 mod broker;
+mod cable;
 mod customer;
 mod eventually;
 mod faults;
@@ -11,6 +12,7 @@ mod program;
 mod proxy;
 
 pub use broker::Broker;
+pub use cable::Cable;
 pub use customer::{Basket, Customer, Placed, Screen};
 pub use eventually::eventually;
 pub use faults::Partner;
