@@ -56,7 +56,7 @@ pub(super) const ROWS: [Row; 34] = [
     ),
     row(
         "Postgres loses its last seconds, or is restored from a backup",
-        "see above: detected, intake stopped, `ensemble reconcile` repairs or names each order",
+        "detected, intake stopped, `ensemble reconcile` repairs or names each order",
     ),
     row(
         "a leader is paused past its lease, then wakes; hosts' clocks differ by minutes; the database's clock jumps",
