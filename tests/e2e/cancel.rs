@@ -13,10 +13,10 @@ use crate::world::{Shared, Trials, World};
 pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     let mut trials = Trials::on(shared, "cancel");
     trials.add("a_confirmed_order_is_cancelled_refunded_and_restocked", confirmed);
-    trials.add("while_the_card_is_being_authorized", |world| in_flight(world, "authorize"));
-    trials.add("while_the_money_is_being_taken", |world| in_flight(world, "capture"));
-    trials.add("while_the_carrier_is_being_booked", while_booking);
-    trials.add("at_every_moment_it_is_one_end_or_the_other", at_every_moment);
+    trials.add("row_23_a_cancellation_while_the_card_is_being_authorized", |world| in_flight(world, "authorize"));
+    trials.add("row_23_a_cancellation_while_the_money_is_being_taken", |world| in_flight(world, "capture"));
+    trials.add("row_23_a_cancellation_while_the_carrier_is_being_booked", while_booking);
+    trials.add("row_23_at_every_moment_it_is_one_end_or_the_other", at_every_moment);
     trials.add("two_customers_at_once_have_one_effect", twice_at_once);
     trials.all()
 }

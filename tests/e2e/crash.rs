@@ -22,7 +22,9 @@ pub(crate) fn trials() -> Vec<Trial> {
     let victims: Vec<Part> = victims.collect();
     // Nothing is to end because it waited for who was killed.
     let patient = || Options::default().set(Service::Order, "EXPIRES_AFTER", "10m");
-    vec![alone("crash::kill_9_of_each_part_in_the_middle_of_two_hundred_orders", patient, move |world| all(world, victims))]
+    vec![alone("crash::row_12_and_16_kill_9_of_each_part_in_the_middle_of_two_hundred_orders", patient, move |world| {
+        all(world, victims)
+    })]
 }
 
 async fn killed_in_the_middle(world: &Arc<World>, victim: Part) -> anyhow::Result<()> {

@@ -23,7 +23,11 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// What waits is given up sooner, and so are orders, but not so soon that a test cannot do something before.
 pub(crate) fn options() -> Options {
-    Options::default().set_all("PARK_DEADLINE", "3s").set(Service::Order, "EXPIRES_AFTER", "25s")
+    Options::default().set_all("STREAM_DEDUP_WINDOW", "100ms").set_all("PARK_DEADLINE", "3s").set(
+        Service::Order,
+        "EXPIRES_AFTER",
+        "25s",
+    )
 }
 
 pub(crate) fn trials(desk: &Arc<Shared>) -> Vec<Trial> {

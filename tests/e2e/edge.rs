@@ -13,7 +13,7 @@ use crate::world::{Shared, Trials, World};
 pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     let mut trials = Trials::on(shared, "edge");
     trials.add("every_fault_of_a_body_is_named_at_once", faults);
-    trials.add("what_is_no_order_is_a_problem", problems);
+    trials.add("row_34_what_is_no_order_is_a_problem", problems);
     trials.add("a_key_is_required_and_kept", keys);
     trials.add("the_same_key_at_once_makes_one_order", same_key_at_once);
     trials.add("orders_are_listed_page_by_page", pages);

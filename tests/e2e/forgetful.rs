@@ -400,15 +400,8 @@ async fn everybody_pulls(world: &World) -> anyhow::Result<()> {
 /// The broker is there, holds its connections, and says nothing.
 async fn half_open(world: Arc<World>) -> anyhow::Result<()> {
     let _turn = TURN.lock().await;
-    let ready = format!("{}/readyz", world.addresses.admin_url(Service::Order));
-    let ready = &ready;
     world.stack.lock().await.pause(Part::Nats).await?;
-    let noticed = eventually("order to notice", Duration::from_secs(15), || async move {
-        let status = reqwest::get(ready).await?.status();
-        ensure!(!status.is_success(), "{status}");
-        Ok::<_, anyhow::Error>(())
-    })
-    .await;
+    let noticed = world.stops_being_ready(Service::Order, Duration::from_secs(15)).await;
     world.stack.lock().await.resume(Part::Nats).await?;
     noticed?;
     everybody_pulls(&world).await?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::ensure;
 use libtest_mimic::Trial;
+use serde_json::json;
 use tests::{Basket, Screen};
 
 use crate::world::{Shared, Trials, World};
@@ -13,7 +14,8 @@ pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     trials.add("an_order_is_confirmed_and_its_timeline_is_whole", confirmed);
     trials.add("prefer_wait_answers_201_when_it_is_confirmed", waits);
     trials.add("many_lines_are_all_or_nothing", many_lines);
-    trials.add("dispatch_ends_the_order", dispatched);
+    trials.add("row_24_dispatch_ends_the_order_and_a_late_cancellation_is_refused", dispatched);
+    trials.add("row_24_a_hand_over_before_the_money_is_taken_is_refused", dispatched_early);
     trials.all()
 }
 
@@ -84,4 +86,17 @@ async fn dispatched(world: Arc<World>) -> anyhow::Result<()> {
     let late = placed.cancel().await?;
     ensure!(late.status() == 409, "cancelled after dispatch: {}", late.status());
     Ok(())
+}
+
+async fn dispatched_early(world: Arc<World>) -> anyhow::Result<()> {
+    let tag = world.tag();
+    let scope = json!({"operation": "capture", "payment_method_tag": tag});
+    world.gateway.shall(json!({"latency": {"ms": 1500}}), scope, None).await?;
+    let placed = world.customer.places(&Basket::of("TEA-001", 1).paid_with(&format!("pm_card_visa__{tag}"))).await?;
+    placed.shows("booked", |screen| screen.timeline().iter().any(|ty| ty == "shipment.scheduled")).await?;
+    let early = placed.dispatch().await?;
+    ensure!(early.status() == 409, "handed over before the capture: {}", early.status());
+    placed.comes_to_rest().await?.must_be("confirmed", "")?;
+    ensure!(placed.dispatch().await?.status() == 200, "it is paid, and not handed over");
+    placed.shows("dispatched", |screen| screen.status() == "dispatched").await.map(drop)
 }

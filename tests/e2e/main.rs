@@ -2,11 +2,13 @@
 //! that kill things or turn time have one of their own. Closing a stack audits it, and the audit is a test like the others.
 
 mod backward;
+mod burst;
 mod cancel;
 mod composed;
 mod contention;
 mod crash;
 mod crash_points;
+mod databases;
 mod dead_letters;
 mod edge;
 mod expiry;
@@ -14,8 +16,11 @@ mod failpoints;
 mod fifth;
 mod forgetful;
 mod forward;
+mod garbage;
+mod partition;
 mod partners;
 mod readme;
+mod repeated;
 mod schema;
 mod throng;
 mod unknown_commits;
@@ -28,7 +33,8 @@ use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let shared = world::Shared::of(Options::default);
+    // The broker forgets ids as soon as it may: that it remembers them must not matter.
+    let shared = world::Shared::of(|| Options::default().set_all("STREAM_DEDUP_WINDOW", "100ms"));
     let forgetful = world::Shared::of(forgetful::options);
     let desk = world::Shared::of(dead_letters::options);
     let failing = world::Shared::of(failpoints::options);
@@ -39,6 +45,7 @@ fn main() -> ExitCode {
         contention::trials(&shared),
         partners::trials(&shared),
         edge::trials(&shared),
+        garbage::trials(&shared),
         fifth::trials(&shared),
         readme::trials(&shared),
         schema::trials(&shared),
@@ -49,6 +56,10 @@ fn main() -> ExitCode {
         crash_points::trials(),
         forgetful::trials(&forgetful),
         dead_letters::trials(&desk),
+        repeated::trials(&desk),
+        databases::trials(),
+        partition::trials(),
+        burst::trials(),
         unknown_commits::trials(),
         failpoints::trials(&failing),
     ];

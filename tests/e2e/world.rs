@@ -1,11 +1,14 @@
 //! A stack with what tests say things with; started when the first test needs it, audited when it is closed.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use ensemble::{Options, Part, Service, Stack, audit, stack::Addresses};
 use libtest_mimic::{Failed, Trial};
-use tests::{Broker, Customer, Operator, Partner};
+use tests::{Broker, Customer, Operator, Partner, eventually};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::Mutex,
@@ -43,6 +46,25 @@ impl World {
         Broker::at(&self.addresses.nats_url()).await
     }
 
+    /// Whether that service says that it is ready.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub(crate) async fn is_ready(&self, service: Service) -> anyhow::Result<()> {
+        let answer = reqwest::get(format!("{}/readyz", self.addresses.admin_url(service))).await?;
+        let status = answer.status();
+        anyhow::ensure!(status.is_success(), "{service} is not ready: {status} {}", answer.text().await?);
+        Ok(())
+    }
+
+    /// Waits until that service says that it is not.
+    pub(crate) async fn stops_being_ready(&self, service: Service, patience: Duration) -> anyhow::Result<()> {
+        eventually(&format!("{service} to notice"), patience, || async {
+            if self.is_ready(service).await.is_ok() { Err("it is ready") } else { Ok(()) }
+        })
+        .await
+    }
+
     /// A text that nobody else uses.
     pub(crate) fn tag(&self) -> String {
         format!("t{}", Uuid::now_v7().simple())
@@ -69,7 +91,7 @@ const PLANNED: [&str; 8] = [
     "an order has asked again for a compensation",
     // `crash`: the client meets a broker that was killed.
     "async_nats::connector",
-    // `partners::a_compensation_is_never_given_up`
+    // `partners::row_22_a_compensation_is_never_given_up`
     "the gateway will not let go of a hold",
     // `forgetful`: streams are deleted, and disks lost.
     "the stream is gone: it is made anew",

@@ -39,14 +39,11 @@ impl Broker {
         Ok(self.jetstream.get_stream(name).await?.cached_info().clone())
     }
 
-    /// The events that a stream holds, whatever their generation, with their sequences.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub async fn held(&self, stream: &str) -> anyhow::Result<Vec<(u64, Uuid)>> {
+    /// The headers of every message that a stream holds, with their sequences.
+    async fn headers(&self, stream: &str) -> anyhow::Result<Vec<(u64, HeaderMap)>> {
         let config = pull::Config { ack_policy: AckPolicy::None, headers_only: true, ..pull::Config::default() };
         let consumer: PullConsumer = self.jetstream.create_consumer_on_stream(config, stream).await?;
-        let mut held = Vec::new();
+        let mut read = Vec::new();
         let mut left = consumer.cached_info().num_pending;
         while left > 0 {
             let mut page = consumer.fetch().max_messages(1000).messages().await?;
@@ -54,13 +51,32 @@ impl Broker {
                 let message = message.map_err(|error| anyhow::anyhow!("{error}"))?;
                 let info = message.info().map_err(|error| anyhow::anyhow!("{error}"))?;
                 left = info.pending;
-                let id = message.headers.as_ref().and_then(|headers| headers.get(NATS_MESSAGE_ID));
-                let event = id.and_then(|id| id.as_str().split('/').next()?.parse().ok());
-                held.extend(event.map(|event| (info.stream_sequence, event)));
+                let sequence = info.stream_sequence;
+                read.push((sequence, message.message.headers.unwrap_or_default()));
             }
         }
         self.jetstream.delete_consumer_from_stream(&consumer.cached_info().name, stream).await?;
-        Ok(held)
+        Ok(read)
+    }
+
+    /// The events that a stream holds, whatever their generation, with their sequences.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn held(&self, stream: &str) -> anyhow::Result<Vec<(u64, Uuid)>> {
+        let event = |headers: HeaderMap| headers.get(NATS_MESSAGE_ID)?.as_str().split('/').next()?.parse().ok();
+        let read = self.headers(stream).await?.into_iter();
+        Ok(read.filter_map(|(sequence, headers)| Some((sequence, event(headers)?))).collect())
+    }
+
+    /// Where a stream speaks of that order.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn about(&self, stream: &str, order: &str) -> anyhow::Result<Vec<u64>> {
+        let ours = |headers: &HeaderMap| headers.get("ce-subject").is_some_and(|subject| subject.as_str() == order);
+        let read = self.headers(stream).await?.into_iter();
+        Ok(read.filter(|(_, headers)| ours(headers)).map(|(sequence, _)| sequence).collect())
     }
 
     /// Those events alone.

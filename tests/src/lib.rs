@@ -6,6 +6,7 @@
 pub mod crash_points;
 
 mod broker;
+mod cable;
 mod customer;
 mod eventually;
 mod faults;
@@ -14,6 +15,7 @@ mod program;
 mod proxy;
 
 pub use broker::Broker;
+pub use cable::Cable;
 pub use customer::{Basket, Customer, Placed, Screen};
 pub use eventually::eventually;
 pub use faults::Partner;

@@ -2,6 +2,7 @@
 
 mod absences;
 mod docs;
+mod faults;
 mod layout;
 mod purity;
 

@@ -229,6 +229,11 @@ impl Stack {
         matches!(self.homes.get(&part.into()), Some(Home::Process(process)) if !process.is_alive())
     }
 
+    /// A variable for one of our programs, from its next start on.
+    pub fn set(&mut self, part: impl Into<Part>, name: &str, value: impl Into<String>) {
+        self.native.environment.entry(part.into()).or_default().push((name.to_owned(), value.into()));
+    }
+
     /// Stops a part in good order and starts it again.
     pub async fn restart(&mut self, part: impl Into<Part>) -> anyhow::Result<()> {
         let part = part.into();
