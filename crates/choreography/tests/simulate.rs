@@ -145,7 +145,7 @@ fn a_chassis_without_one_of_its_rules_is_found() {
     let all = Settings::new(4).rules;
     for (rules, says) in [
         (Rules { claims: false, ..all }, "operators counted in"),
-        (Rules { sweep: false, ..all }, "an event to publish"),
+        (Rules { sweep: false, ..all }, "never took"),
         (Rules { reconcile: false, ..all }, "never took"),
     ] {
         let mut settings = Settings::new(4);

@@ -17,14 +17,15 @@ pub(super) struct Schedule {
     dice: Dice,
     orders: usize,
     placed: usize,
-    requests: u32,
+    /// Every request, for a client that hears no answer sends it again.
+    sent: Vec<Act>,
     left: usize,
 }
 
 impl Schedule {
     pub(super) fn new(mut dice: Dice, orders: usize) -> Self {
         let left = orders * (10 + dice.below(40));
-        Self { dice, orders, placed: 0, requests: 0, left }
+        Self { dice, orders, placed: 0, sent: Vec::new(), left }
     }
 
     /// The next act of the safety phase; none when it is over.
@@ -49,8 +50,9 @@ impl Schedule {
     }
 
     fn ask(&mut self, wish: Wish) -> Act {
-        self.requests += 1;
-        Act::Ask(self.requests, wish)
+        let act = Act::Ask(self.sent.len() as u32 + 1, wish);
+        self.sent.push(act.clone());
+        act
     }
 
     fn some_order(&mut self) -> OrderId {
@@ -59,7 +61,7 @@ impl Schedule {
 
     /// Cancels, dispatches, counts goods in; a deadline passes. Nobody waits for the right moment.
     fn person(&mut self, world: &World) -> Act {
-        match self.dice.below(8) {
+        match self.dice.below(9) {
             0 | 1 => {
                 let order = self.some_order();
                 self.ask(Wish::Cancel(order))
@@ -70,18 +72,10 @@ impl Schedule {
             }
             5 => {
                 let (product, count) = (self.dice.below(world.settings.products()), 1 + self.dice.below(3) as u32);
-                let act = self.ask(Wish::Count(sku(product), count));
-                self.once_more_maybe(act)
+                self.ask(Wish::Count(sku(product), count))
             }
+            6 => self.sent[self.dice.below(self.sent.len())].clone(),
             _ => self.deadline(world).unwrap_or(Act::Unpark),
-        }
-    }
-
-    /// The number of a request that was sent before: the same one, sent again.
-    fn once_more_maybe(&mut self, act: Act) -> Act {
-        match act {
-            Act::Ask(number, wish) if number > 1 && self.dice.once_in(2) => Act::Ask(number - 1, wish),
-            other => other,
         }
     }
 

@@ -216,6 +216,8 @@ impl World {
         if !self.settings.rules.sweep {
             return Ok(());
         }
+        // One comes after the other, so that what is pending now is owed at the latest at the next.
+        self.now = self.now.after(MOMENT);
         let own = self.said.iter().filter(|said| said.owner == seat);
         let pending = own.filter_map(|said| Some(Pending { id: said.id, since: said.pending? }));
         let in_hand = |id| self.event(id).is_some_and(|event| self.said[event].in_hand);
