@@ -19,6 +19,7 @@ pub mod declared;
 pub mod demo;
 pub mod doctor;
 pub mod report;
+pub mod simulate;
 
 mod talk;
 mod workspace;

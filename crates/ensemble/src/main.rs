@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ensemble::stack::Name;
 use ensemble::stack::standing::Standing;
-use ensemble::{Part, Profile, Talk, audit, bench, check, dead_letters, declared, demo, doctor, report};
+use ensemble::{Part, Profile, Talk, audit, bench, check, dead_letters, declared, demo, doctor, report, simulate};
 
 /// Starts, watches and shows a stack of Ensemble: four services, no conductor.
 #[derive(Parser)]
@@ -89,6 +89,11 @@ enum Verb {
     },
     /// Checks the choreography before anything runs: its declarations, and every state that an order can come to.
     Check,
+    /// Simulates many orders under random faults, with the production functions; shrinks and shows what goes wrong.
+    Simulate {
+        #[command(flatten)]
+        settings: simulate::Settings,
+    },
     /// Draws the dance from the declarations: who says what, and who reacts.
     Graph {
         #[command(flatten)]
@@ -155,6 +160,7 @@ async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::DeadLetters { desk, json } => tend(&desk, json, &talk).await,
         Verb::Bench { settings, json } => measure(settings, json, &talk).await,
         Verb::Check => Ok(if check::run(&talk) { Ended::Well } else { Ended::FoundSomething }),
+        Verb::Simulate { settings } => Ok(if simulate::run(&settings, &talk) { Ended::Well } else { Ended::FoundSomething }),
         Verb::Graph { drawing } => declared::draw(&drawing).map(|()| Ended::Well),
         Verb::Permissions { output } => declared::permit(output.as_deref()).map(|()| Ended::Well),
         Verb::Edges { json } => declared::connections(json).map(|()| Ended::Well),
