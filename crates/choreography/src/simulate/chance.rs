@@ -148,9 +148,12 @@ impl Healing {
         }
         let seats = world.seats.len();
         self.turn += 1;
+        // What a sweep publishes may be swallowed by a broker that remembers what it has lost; only then a reconciler misses it,
+        // and only the next sweep brings it.
         match self.turn - 1 {
-            turn if turn < seats => Some(Act::Reconcile(turn)),
-            turn if turn < 2 * seats => Some(Act::Sweep(turn - seats)),
+            turn if turn < seats => Some(Act::Sweep(turn)),
+            turn if turn < 2 * seats => Some(Act::Reconcile(turn - seats)),
+            turn if turn < 3 * seats => Some(Act::Sweep(turn - 2 * seats)),
             _ if !world.parked.is_empty() => Some(Act::Unpark),
             _ => self.deadline(world),
         }
