@@ -30,6 +30,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+pub(crate) use actor::place;
 pub use actor::{Actor, Books, Wish};
 pub use coverage::Coverage;
 use inventory::Inventory;

@@ -1,10 +1,7 @@
 //! That the simulator repeats itself, visits what it should, and finds and shrinks what is wrong.
 
-use choreography::{
-    partners::Word,
-    simulate::{Actor, Coverage, Report, Rules, Settings, Wish, run, transcript},
-};
-use events::{OrderId, Timestamp};
+use choreography::simulate::{Actor, Coverage, Report, Rules, Settings, Wish, run, transcript};
+use events::OrderId;
 use inventory::{Inventory, Reservation, Shelves};
 use saga::{Because, Context, Decision, Declaration, Effects, Participant};
 
@@ -111,18 +108,6 @@ impl Actor for Forgetful {
 
     fn asked(wish: &Wish) -> Option<inventory::Input> {
         Inventory::asked(wish)
-    }
-
-    fn possible((): &(), call: &inventory::Call) -> &'static [Word] {
-        match *call {}
-    }
-
-    fn execute((): &mut (), call: &inventory::Call) -> Result<(), &'static str> {
-        match *call {}
-    }
-
-    fn answer(call: &inventory::Call, _: Word, _: Timestamp) -> inventory::Input {
-        match *call {}
     }
 }
 

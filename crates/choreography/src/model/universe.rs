@@ -8,7 +8,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use events::{Address, Currency, Event, EventData as _, Money, OrderId, Sku};
+use events::{Currency, Event, EventData as _, Money, OrderId, Sku};
 use inventory::{Inventory, Reservation, Shelves, Stock};
 use order::{Order, Orders, Product, Purchase, Sale, Standing};
 use payment::{Hold, Holds, Payment};
@@ -23,6 +23,7 @@ use uuid::Uuid;
 use crate::{
     SERVICES,
     partners::{PartnerCall, Word, carrier_answers, gateway_answers},
+    simulate::place,
 };
 
 /// Numbers hash quickly, and nobody attacks the checker.
@@ -235,7 +236,7 @@ impl Universe {
         before.catalog.put(sku(), Some(Product { price: price(), version: 1 }));
         before.orders.put(self.id, self.purchases.get(row).clone());
         let input = match what {
-            Stimulus::Place => order::Input::PlaceOrder(self.wish()),
+            Stimulus::Place => order::Input::PlaceOrder(place(self.id, &[(sku(), 1)])),
             Stimulus::Cancel => order::Input::CancelOrder(order::CancelOrder { order: self.id }),
             Stimulus::Overdue => order::Input::Overdue(order::Overdue { order: self.id }),
             Stimulus::Message(message) => hear::<Order>(self.event(message)),
@@ -300,18 +301,6 @@ impl Universe {
             after.shipments.rows().find(|(id, _)| **id == self.id).map(|(_, shipment)| shipment.clone()).unwrap_or_default();
         let row = self.shipments.id(&shipment);
         self.note(row, tried, |call| PartnerCall::Carrier(call.clone()))
-    }
-
-    fn wish(&self) -> order::PlaceOrder {
-        let (name, street, city) = ("Ada".into(), "1 Main St".into(), "Berlin".into());
-        order::PlaceOrder {
-            order: self.id,
-            customer_id: "c-1001".into(),
-            currency: Currency::EUR,
-            lines: vec![order::Wish { sku: sku(), quantity: 1 }],
-            payment_method: "pm_card_visa".into(),
-            ship_to: Address { name, street, city, postal_code: "10115".into(), country: "DE".into() },
-        }
     }
 
     fn note<P: Participant>(

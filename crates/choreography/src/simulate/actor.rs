@@ -6,11 +6,14 @@ use events::{Address, Currency, OrderId, Sku, Timestamp};
 use inventory::{AdjustStock, Inventory, Reservation, Shelves};
 use order::{CancelOrder, Order, Orders, PlaceOrder, Standing};
 use payment::{Hold, Holds, Payment};
-use saga::{Participant, Table};
+use saga::{Calls as _, Participant, Table};
 use serde::{Deserialize, Serialize};
 use shipping::{DispatchShipment, Shipment, Shipments, Shipping};
 
-use crate::partners::{Ledger, PartnerCall, Word, carrier_answers, gateway_answers};
+use crate::{
+    Snapshot,
+    partners::{Ledger, PartnerCall, Word, carrier_answers, gateway_answers},
+};
 
 /// What a person asks of a service, over HTTP.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,12 +28,12 @@ pub enum Wish {
     Count(Sku, u32),
 }
 
-/// A service that can be simulated. A service without a partner and without commands says no more than which of its states
-/// are shown.
+/// A service that can be simulated. One without a partner and without commands says no more than which of its states are shown,
+/// and what must hold at rest.
 pub trait Actor: Participant {
     /// How one order stands here.
     type State: Serialize + for<'de> Deserialize<'de> + Debug + 'static;
-    /// What its partner has in its own books.
+    /// What its partner has in its own books; `()` without one.
     type Partner: Default + Any;
 
     /// How that order stands; none: nothing is kept about it.
@@ -42,17 +45,37 @@ pub trait Actor: Participant {
         None
     }
 
-    /// What the partner can make of the call as things stand.
-    fn possible(partner: &Self::Partner, call: &Self::Call) -> &'static [Word];
+    /// What is wrong at rest, beside the six invariants; a sentence each.
+    fn wrong_at_rest(records: &Self::Records, whole: &Snapshot) -> Vec<String> {
+        let _ = (records, whole);
+        Vec::new()
+    }
+
+    /// What the partner can make of the call as things stand; first what is hoped for.
+    ///
+    /// # Panics
+    /// When a service asks for something, and has no word on it here.
+    fn possible(partner: &Self::Partner, call: &Self::Call) -> &'static [Word] {
+        let _ = partner;
+        panic!("nobody answers {}: its service implements `Actor` without `possible`, `execute` and `answer`", call.name())
+    }
 
     /// The partner executes the call.
     ///
     /// # Errors
     /// When nobody may ever ask for that as things stand.
-    fn execute(partner: &mut Self::Partner, call: &Self::Call) -> Result<(), &'static str>;
+    fn execute(partner: &mut Self::Partner, call: &Self::Call) -> Result<(), &'static str> {
+        Self::possible(partner, call);
+        Ok(())
+    }
 
     /// The partner's word, as the service takes it.
-    fn answer(call: &Self::Call, word: Word, at: Timestamp) -> Self::Input;
+    ///
+    /// # Panics
+    /// As [`possible`](Self::possible).
+    fn answer(call: &Self::Call, word: Word, at: Timestamp) -> Self::Input {
+        panic!("nobody answers {} with {word:?} at {at:?}: its service implements `Actor` without `answer`", call.name())
+    }
 }
 
 /// A partner's own books: what it knows about each order.
@@ -84,21 +107,9 @@ impl Actor for Order {
             Wish::Dispatch(_) | Wish::Count(..) => None,
         }
     }
-
-    fn possible((): &(), call: &order::Call) -> &'static [Word] {
-        match *call {}
-    }
-
-    fn execute((): &mut (), call: &order::Call) -> Result<(), &'static str> {
-        match *call {}
-    }
-
-    fn answer(call: &order::Call, _: Word, _: Timestamp) -> order::Input {
-        match *call {}
-    }
 }
 
-fn place(order: OrderId, lines: &[(Sku, u32)]) -> PlaceOrder {
+pub(crate) fn place(order: OrderId, lines: &[(Sku, u32)]) -> PlaceOrder {
     let wish = |(sku, quantity): &(Sku, u32)| order::Wish { sku: sku.clone(), quantity: *quantity };
     let (name, street, city) = ("Ada".into(), "1 Main St".into(), "Berlin".into());
     PlaceOrder {
@@ -128,18 +139,6 @@ impl Actor for Inventory {
             Wish::Order(..) | Wish::Cancel(_) | Wish::Dispatch(_) => None,
         }
     }
-
-    fn possible((): &(), call: &inventory::Call) -> &'static [Word] {
-        match *call {}
-    }
-
-    fn execute((): &mut (), call: &inventory::Call) -> Result<(), &'static str> {
-        match *call {}
-    }
-
-    fn answer(call: &inventory::Call, _: Word, _: Timestamp) -> inventory::Input {
-        match *call {}
-    }
 }
 
 impl Actor for Payment {
@@ -151,11 +150,11 @@ impl Actor for Payment {
     }
 
     fn possible(partner: &Books, call: &payment::Call) -> &'static [Word] {
-        ledger(partner, saga::Calls::saga(call)).possible(&PartnerCall::Gateway(call.clone()))
+        ledger(partner, call.saga()).possible(&PartnerCall::Gateway(call.clone()))
     }
 
     fn execute(partner: &mut Books, call: &payment::Call) -> Result<(), &'static str> {
-        execute(partner, saga::Calls::saga(call), &PartnerCall::Gateway(call.clone()))
+        execute(partner, call.saga(), &PartnerCall::Gateway(call.clone()))
     }
 
     fn answer(call: &payment::Call, word: Word, at: Timestamp) -> payment::Input {
@@ -179,11 +178,11 @@ impl Actor for Shipping {
     }
 
     fn possible(partner: &Books, call: &shipping::Call) -> &'static [Word] {
-        ledger(partner, saga::Calls::saga(call)).possible(&PartnerCall::Carrier(call.clone()))
+        ledger(partner, call.saga()).possible(&PartnerCall::Carrier(call.clone()))
     }
 
     fn execute(partner: &mut Books, call: &shipping::Call) -> Result<(), &'static str> {
-        execute(partner, saga::Calls::saga(call), &PartnerCall::Carrier(call.clone()))
+        execute(partner, call.saga(), &PartnerCall::Carrier(call.clone()))
     }
 
     fn answer(call: &shipping::Call, word: Word, at: Timestamp) -> shipping::Input {

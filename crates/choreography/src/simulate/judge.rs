@@ -55,6 +55,9 @@ pub(super) fn at_rest(world: &World) -> Result<(), String> {
         let order = first.order.map(|order| format!("order {}: ", super::world::number(order))).unwrap_or_default();
         return Err(format!("at rest, {} does not hold: {order}{}", first.invariant.means(), first.what));
     }
+    if let Some(what) = world.seats.iter().flat_map(|seat| seat.wrong_at_rest(&snapshot)).next() {
+        return Err(format!("at rest, {what}"));
+    }
     for (sku, stock) in &snapshot.stock {
         let counted = world.counted.get(sku).copied().unwrap_or_default();
         if stock.received != counted {

@@ -16,7 +16,7 @@ use saga::{
 use uuid::Uuid;
 
 use super::actor::{Actor, Wish};
-use crate::partners::Word;
+use crate::{Snapshot, partners::Word};
 
 /// What comes to a service.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +79,7 @@ pub(super) trait Seat {
     fn state_name(&self, state: usize) -> &str;
     fn states(&self) -> usize;
     fn show(&self, order: OrderId) -> String;
+    fn wrong_at_rest(&self, whole: &Snapshot) -> Vec<String>;
     /// Back to the beginning.
     fn clear(&mut self);
 }
@@ -312,6 +313,10 @@ impl<P: Actor> Seat for Simulated<P> {
 
     fn show(&self, order: OrderId) -> String {
         P::state(&self.records, order).map_or_else(|| ABSENT.to_owned(), |state| format!("{state:?}"))
+    }
+
+    fn wrong_at_rest(&self, whole: &Snapshot) -> Vec<String> {
+        P::wrong_at_rest(&self.records, whole)
     }
 
     fn clear(&mut self) {
