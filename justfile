@@ -68,6 +68,11 @@ mutants *which:
 cargo-mutants *flags:
     cargo mutants {{ flags }}
 
+# Simulates many orders under random faults: `--schedules 1000000 --seed 7 --orders 20`.
+[group('code')]
+simulate *flags:
+    cargo run --release --bin ensemble -- simulate {{ flags }}
+
 # Draws the dance from the declarations: `--format svg`, `mermaid`, `dot` or `table`, `--output FILE`.
 [group('code')]
 graph *flags:

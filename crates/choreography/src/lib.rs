@@ -15,6 +15,7 @@ mod invariants;
 pub mod model;
 pub mod nats;
 pub mod partners;
+pub mod simulate;
 mod snapshot;
 
 pub use invariants::{Invariant, Violation, violations};

@@ -41,7 +41,7 @@ impl Word {
 }
 
 /// One order's money, as the gateway has it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Money {
     /// The gateway never heard of it.
     #[default]
@@ -59,7 +59,7 @@ pub enum Money {
 }
 
 /// One order's booking, as the carrier has it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub enum Booking {
     /// The carrier never heard of it.
     #[default]
@@ -223,6 +223,17 @@ impl Ledger {
             payment::Call::VoidCharge(_) => {}
         }
         wrong.map_or(Ok(()), Err)
+    }
+
+    /// What one partner knows, beside what the other does.
+    #[must_use]
+    pub fn beside(self, other: Self) -> Self {
+        Self {
+            money: self.money.max(other.money),
+            amount: self.amount.or(other.amount),
+            refunded: self.refunded.max(other.refunded),
+            booking: self.booking.max(other.booking),
+        }
     }
 
     /// As the audit reads it at the gateway; none, when the gateway never heard of the order.

@@ -20,6 +20,7 @@ pub mod demo;
 pub mod doctor;
 pub mod mutants;
 pub mod report;
+pub mod simulate;
 
 mod talk;
 mod workspace;

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ensemble::stack::Name;
 use ensemble::stack::standing::Standing;
-use ensemble::{Part, Profile, Talk, audit, bench, check, dead_letters, declared, demo, doctor, mutants, report};
+use ensemble::{Part, Profile, Talk, audit, bench, check, dead_letters, declared, demo, doctor, mutants, report, simulate};
 
 /// Starts, watches and shows a stack of Ensemble: four services, no conductor.
 #[derive(Parser)]
@@ -101,6 +101,11 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Simulates many orders under random faults, with the production functions; shrinks and shows what goes wrong.
+    Simulate {
+        #[command(flatten)]
+        settings: simulate::Settings,
+    },
     /// Draws the dance from the declarations: who says what, and who reacts.
     Graph {
         #[command(flatten)]
@@ -171,6 +176,7 @@ async fn run(verb: Verb) -> anyhow::Result<Ended> {
             Ok(if well { Ended::Well } else { Ended::FoundSomething })
         }
         Verb::Mutants { settings, json } => spoil(&settings, json, &talk).await,
+        Verb::Simulate { settings } => Ok(if simulate::run(&settings, &talk) { Ended::Well } else { Ended::FoundSomething }),
         Verb::Graph { drawing } => declared::draw(&drawing).map(|()| Ended::Well),
         Verb::Permissions { output } => declared::permit(output.as_deref()).map(|()| Ended::Well),
         Verb::Edges { json } => declared::connections(json).map(|()| Ended::Well),

@@ -58,6 +58,36 @@ impl Talk {
         };
         Step { talk: self, name: name.to_owned(), since: Instant::now(), bar }
     }
+
+    /// Something begins of which so much is to be done; seen on a terminal only.
+    pub fn progress(&self, name: &str, of: u64) -> Progress {
+        Progress(match &self.0 {
+            Manner::Moving(bars) => bars.add(bar(name, of)),
+            Manner::Silent | Manner::Lines | Manner::LinesWhenSlow => ProgressBar::hidden(),
+        })
+    }
+}
+
+fn bar(name: &str, of: u64) -> ProgressBar {
+    let template = "{prefix:<10} {wide_bar} {human_pos} of {human_len}, {per_sec}, {eta} left";
+    let style = ProgressStyle::with_template(template).expect("a template that indicatif knows");
+    ProgressBar::new(of).with_style(style).with_prefix(name.to_owned())
+}
+
+/// How far something is; the bar goes with it.
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// So much is done.
+    pub fn at(&self, done: u64) {
+        self.0.set_position(done);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
 }
 
 fn spinner(name: &str) -> ProgressBar {

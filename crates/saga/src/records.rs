@@ -103,6 +103,11 @@ impl<K: Ord + Clone + Debug, R: Default + Clone + PartialEq> Table<K, R> {
             .map(|(key, slot)| (key, &slot.now))
     }
 
+    /// The row, if it is there: for who looks into a store in memory.
+    pub fn get(&self, key: &K) -> Option<&R> {
+        self.rows.get(key).map(|slot| &slot.now)
+    }
+
     /// The rows that are there, in order of their keys.
     pub fn rows(&self) -> impl Iterator<Item = (&K, &R)> {
         self.rows.iter().map(|(key, slot)| (key, &slot.now))

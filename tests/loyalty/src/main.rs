@@ -3,6 +3,8 @@
 mod api;
 mod domain;
 mod reactions;
+#[cfg(test)]
+mod simulated;
 mod store;
 
 use chassis::{House, Service, Statements, config::NoSettings, edge::ProblemPage};

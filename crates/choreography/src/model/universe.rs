@@ -8,7 +8,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use events::{Address, Currency, Event, EventData as _, Money, OrderId, Reason, Sku};
+use events::{Currency, Event, EventData as _, Money, OrderId, Reason, Sku};
 use inventory::{Inventory, Reservation, Shelves, Stock};
 use order::{Order, Orders, Product, Purchase, Sale, Standing};
 use payment::{Hold, Holds, Payment};
@@ -25,6 +25,7 @@ use crate::{
     SERVICES,
     checks::in_panic,
     partners::{PartnerCall, Word, carrier_answers, gateway_answers},
+    simulate::place,
 };
 
 /// Numbers hash quickly, and nobody attacks the checker.
@@ -242,7 +243,7 @@ impl Universe {
         }
         before.orders.put(self.id, self.purchases.get(row).clone());
         let input = match what {
-            Stimulus::Place => order::Input::PlaceOrder(self.wish()),
+            Stimulus::Place => order::Input::PlaceOrder(place(self.id, &[0, 1, 0].map(|at| (PRODUCTS[at].0.into(), 1)))),
             Stimulus::Cancel => order::Input::CancelOrder(order::CancelOrder { order: self.id }),
             Stimulus::Overdue => order::Input::Overdue(order::Overdue { order: self.id }),
             Stimulus::Message(message) => hear::<Order>(self.event(message)),
@@ -338,18 +339,6 @@ impl Universe {
             Stimulus::Dispatch => matches!(self.shipments.get(shipment), Shipment::Ready { .. })
                 .then_some("the warehouse is refused what is booked and paid"),
             Stimulus::Overdue | Stimulus::Message(_) | Stimulus::Answer(..) => None,
-        }
-    }
-
-    fn wish(&self) -> order::PlaceOrder {
-        let (name, street, city) = ("Ada".into(), "1 Main St".into(), "Berlin".into());
-        order::PlaceOrder {
-            order: self.id,
-            customer_id: "c-1001".into(),
-            currency: Currency::EUR,
-            lines: [0, 1, 0].map(|at| order::Wish { sku: PRODUCTS[at].0.into(), quantity: 1 }).into(),
-            payment_method: "pm_card_visa".into(),
-            ship_to: Address { name, street, city, postal_code: "10115".into(), country: "DE".into() },
         }
     }
 
