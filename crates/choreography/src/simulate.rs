@@ -130,7 +130,13 @@ pub struct Failure {
 }
 
 /// Runs these schedules of that seed on so many threads, and ends at the first that goes wrong. `watch` is told how many have run.
-pub fn run(settings: &Settings, seed: u64, schedules: std::ops::Range<u64>, threads: usize, watch: &(dyn Fn(u64) + Sync)) -> Report {
+pub fn run(
+    settings: &Settings,
+    seed: u64,
+    schedules: std::ops::Range<u64>,
+    threads: usize,
+    watch: &(dyn Fn(u64) + Sync),
+) -> Report {
     let (next, done, failed) = (AtomicU64::new(schedules.start), AtomicU64::new(0), AtomicU64::new(u64::MAX));
     let work = || {
         let mut world = World::new(settings);
@@ -238,7 +244,11 @@ impl Failure {
 /// The timeline.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}\n(seed {}, schedule {}; {} acts of {} matter)\n", self.what, self.seed, self.schedule, self.acts.1, self.acts.0)?;
+        writeln!(
+            f,
+            "{}\n(seed {}, schedule {}; {} acts of {} matter)\n",
+            self.what, self.seed, self.schedule, self.acts.1, self.acts.0
+        )?;
         f.write_str(&timeline(&self.steps))
     }
 }

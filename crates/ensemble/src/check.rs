@@ -1,4 +1,5 @@
-//! What is wrong with the choreography, found before anything runs: by its declarations, and by a search through its states.
+//! What is wrong with the choreography, found before anything runs: by its declarations, by a search through its states, and by
+//! many orders under random faults.
 
 use std::{ops::ControlFlow, time::Instant};
 
@@ -7,20 +8,24 @@ use choreography::{
     model::{self, Channel, Settings},
 };
 
-use crate::Talk;
+use crate::{Talk, simulate};
 
 /// Where the search of one order ends whose events may come again.
 const REPEATED_MAX: usize = 1_000_000;
 /// Where the search of two orders ends.
 const LAST_PIECE_MAX: usize = 3_000_000;
 
-/// Checks the declarations, then searches every world, and prints what it finds. Gives whether all is well.
+/// Small schedules, and many: what goes wrong does so among few orders.
+const SIMULATED: simulate::Settings = simulate::Settings { schedules: 100_000, seed: 7, orders: 3, only: None, threads: None };
+
+/// Checks the declarations, then searches every world, then simulates, and prints what it finds. Gives whether all is well.
 pub fn run(talk: &Talk) -> bool {
     let findings = checks::check();
     findings.iter().for_each(|finding| anstream::println!("{finding}"));
     let declared = findings.is_empty();
     let well = worlds().into_iter().map(|settings| search(settings, talk)).filter(|well| !well).count() == 0;
-    declared && well
+    let simulated = simulate::quietly(&SIMULATED, 0..SIMULATED.schedules, talk).failure.is_none();
+    declared && well && simulated
 }
 
 /// One after the other: what one order can meet, then one lost message on each channel, then what is too large to end.

@@ -87,7 +87,8 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Checks the choreography before anything runs: its declarations, and every state that an order can come to.
+    /// Checks the choreography before anything runs: its declarations, every state that an order can come to, and many orders
+    /// under faults.
     Check,
     /// Simulates many orders under random faults, with the production functions; shrinks and shows what goes wrong.
     Simulate {

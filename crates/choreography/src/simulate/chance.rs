@@ -43,7 +43,8 @@ impl Schedule {
     }
 
     fn place(&mut self, world: &World) -> Act {
-        let lines = (0..1 + self.dice.below(2)).map(|_| (sku(self.dice.below(world.settings.products())), 1 + self.dice.below(2) as u32));
+        let lines =
+            (0..1 + self.dice.below(2)).map(|_| (sku(self.dice.below(world.settings.products())), 1 + self.dice.below(2) as u32));
         let wish = Wish::Order(order(self.placed), lines.collect());
         self.placed += 1;
         self.ask(wish)
@@ -177,7 +178,8 @@ impl Healing {
         if self.deadlines > ROUNDS * world.settings.orders {
             return None;
         }
-        let all = world.seats.iter().enumerate().flat_map(|(seat, one)| one.deadlines().iter().map(move |(key, at)| (at, seat, key)));
+        let all =
+            world.seats.iter().enumerate().flat_map(|(seat, one)| one.deadlines().iter().map(move |(key, at)| (at, seat, key)));
         let (_, seat, (order, name)) = all.min()?;
         Some(Act::Deadline(seat, *order, name))
     }

@@ -115,7 +115,8 @@ impl World {
     fn deliver(&mut self, act: &Act, reader: usize, events: &[EventId], acked: bool) -> Result<(), String> {
         let mut numbers = Vec::with_capacity(events.len());
         for id in events {
-            let wanted = |work: &Work| matches!(work, Work::Deliver { reader: to, event } if *to == reader && self.said[*event].id == *id);
+            let wanted =
+                |work: &Work| matches!(work, Work::Deliver { reader: to, event } if *to == reader && self.said[*event].id == *id);
             let Some(at) = self.find(wanted) else { continue };
             let Work::Deliver { event, .. } = self.bag[at] else { continue };
             if acked {

@@ -1,15 +1,6 @@
 //! A schedule that went wrong, made small: whatever can be left out is.
 
-use super::{
-    Failure, Settings,
-    act::Act,
-    actor::Wish,
-    attempt,
-    dice::Dice,
-    guarded, heal,
-    story::Narrator,
-    world::World,
-};
+use super::{Failure, Settings, act::Act, actor::Wish, attempt, dice::Dice, guarded, heal, story::Narrator, world::World};
 
 /// Runs that schedule again and leaves out what it goes wrong without: orders first, then ever shorter runs of acts.
 pub(super) fn failure(settings: &Settings, seed: u64, schedule: u64) -> Failure {

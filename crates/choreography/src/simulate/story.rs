@@ -96,7 +96,9 @@ impl World {
             Act::Execute(seat, call, word) => {
                 format!("{}'s partner {} {}", self.service(*seat), word.verb(), self.seats[*seat].call_name(*call))
             }
-            Act::Answer(seat, call) => format!("{} takes the answer to {}", self.service(*seat), self.seats[*seat].call_name(*call)),
+            Act::Answer(seat, call) => {
+                format!("{} takes the answer to {}", self.service(*seat), self.seats[*seat].call_name(*call))
+            }
             Act::LoseAnswer(seat, call) => {
                 format!("the answer to {}'s {} gets lost: it asks again", self.service(*seat), self.seats[*seat].call_name(*call))
             }

@@ -8,13 +8,7 @@ use order::{Orders, Product};
 use saga::{Context, examples::CONTEXT};
 use uuid::Uuid;
 
-use super::{
-    Settings,
-    coverage::Coverage,
-    dice::Dice,
-    seat::Seat,
-    story::Narrator,
-};
+use super::{Settings, coverage::Coverage, dice::Dice, seat::Seat, story::Narrator};
 
 /// What is on its way. Events by their number among all that was said.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
