@@ -53,7 +53,7 @@ e2e *flags:
 bench *flags:
     @cargo run --quiet --release --package ensemble -- bench {{ flags }}
 
-# Checks the choreography before anything runs: its declarations, and every state that an order can come to; `--write-test DIRECTORY`.
+# Checks the choreography before anything runs: its declarations, every state that an order can come to, and many orders under faults.
 [group('code')]
 check *flags:
     @cargo ensemble check {{ flags }}

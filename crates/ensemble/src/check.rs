@@ -1,4 +1,5 @@
-//! What is wrong with the choreography, found before anything runs: by its declarations, and by a search through its states.
+//! What is wrong with the choreography, found before anything runs: by its declarations, by a search through its states, and by
+//! many orders under random faults.
 
 use std::{
     fs,
@@ -13,15 +14,18 @@ use choreography::{
     model::{self, Channel, Counterexample, Settings},
 };
 
-use crate::{Talk, workspace};
+use crate::{Talk, simulate, workspace};
 
 /// Where the search of one order ends whose events may come again.
 const REPEATED_MAX: usize = 1_000_000;
 /// Where the search of two orders ends.
 const LAST_PIECE_MAX: usize = 3_000_000;
 
-/// Checks the declarations, then searches every world, and prints what it finds. What is wrong in a world is also written as a
-/// test, to that directory or to `target/ensemble/found`. Gives whether all is well.
+/// Small schedules, and many: what goes wrong does so among few orders.
+const SIMULATED: simulate::Settings = simulate::Settings { schedules: 100_000, seed: 7, orders: 3, only: None, threads: None };
+
+/// Checks the declarations, then searches every world, then simulates, and prints what it finds. What is wrong in a world is
+/// also written as a test, to that directory or to `target/ensemble/found`. Gives whether all is well.
 ///
 /// # Errors
 /// When a test cannot be written.
@@ -37,7 +41,8 @@ pub fn run(tests: Option<&Path>, talk: &Talk) -> anyhow::Result<bool> {
             anstream::println!("\n{found}\n{}\nThe same steps as a test: {}", found.mermaid(), path.display());
         }
     }
-    Ok(well)
+    let simulated = simulate::quietly(&SIMULATED, 0..SIMULATED.schedules, talk).failure.is_none();
+    Ok(well && simulated)
 }
 
 /// Two worlds may have the same wrong, by different ways: hence the number.

@@ -87,7 +87,8 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Checks the choreography before anything runs: its declarations, and every state that an order can come to.
+    /// Checks the choreography before anything runs: its declarations, every state that an order can come to, and many orders
+    /// under faults.
     Check {
         /// Where what is wrong is written as a test; in `crates/choreography/tests` cargo runs it [default: target/ensemble/found].
         #[arg(long, value_name = "DIRECTORY")]

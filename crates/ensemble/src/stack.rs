@@ -219,11 +219,6 @@ impl Stack {
         }
     }
 
-    /// A variable for one of our programs, from its next start on.
-    pub fn set(&mut self, part: impl Into<Part>, name: &str, value: impl Into<String>) {
-        self.native.environment.entry(part.into()).or_default().push((name.to_owned(), value.into()));
-    }
-
     /// Whether the process of a part has ended. One in a container counts as running.
     pub fn has_ended(&self, part: impl Into<Part>) -> bool {
         matches!(self.homes.get(&part.into()), Some(Home::Process(process)) if !process.is_alive())
