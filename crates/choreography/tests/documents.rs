@@ -3,7 +3,7 @@
 
 use std::{env, fs, path::PathBuf};
 
-use choreography::{SERVICES, graph};
+use choreography::{SERVICES, graph, simulate};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -40,4 +40,10 @@ fn the_picture_is_of_today_and_the_pages_show_it() {
 #[test]
 fn the_table_of_readers_is_of_today() {
     holds("ARCHITECTURE.md", "readers", &graph::table(&SERVICES));
+}
+
+/// The same seed gives the same bytes, today and on every machine. It changes when a domain does, or what chance draws.
+#[test]
+fn a_schedule_of_one_order_is_of_today() {
+    is_fresh("crates/choreography/tests/schedule.txt", &simulate::transcript(&simulate::Settings::new(1), 7, 9));
 }

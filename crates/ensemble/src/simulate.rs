@@ -1,6 +1,6 @@
 //! Many orders at once, by chance: progress on stderr, what was found and what was visited on stdout.
 
-use std::{num::NonZeroUsize, ops::Range, thread::available_parallelism, time::Instant};
+use std::{num::NonZeroUsize, ops::Range, panic, thread::available_parallelism, time::Instant};
 
 use choreography::simulate::{self, Report};
 use clap::Args;
@@ -52,7 +52,11 @@ pub fn quietly(settings: &Settings, schedules: Range<u64>, talk: &Talk) -> Repor
     let threads = settings.threads.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
     let cast = simulate::Settings::new(settings.orders);
     let progress = talk.progress("simulate", all);
+    // A service that panics is a finding, told with its timeline; while it is made small it panics some hundred times.
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| ()));
     let report = simulate::run(&cast, settings.seed, schedules, threads, &|done| progress.at(done));
+    panic::set_hook(hook);
     drop(progress);
     let seconds = begun.elapsed().as_secs_f64();
     anstream::println!(

@@ -18,7 +18,7 @@ pub(super) struct Narrator {
 
 impl World {
     /// The act happened, and nobody decided anything.
-    pub(super) fn tell(&mut self, act: &Act, outcomes: &[String]) {
+    pub(super) fn tell(&mut self, act: &Act, outcomes: &[(&'static str, String)]) {
         if self.narrator.is_none() {
             return;
         }
@@ -26,47 +26,39 @@ impl World {
         if let Some(narrator) = &mut self.narrator {
             narrator.arrows.push_str(&arrow);
             for outcome in outcomes {
-                let who = outcome.split(':').next().unwrap_or_default();
-                let what = outcome.replace([';', '#'], ",");
+                let (who, what) = (outcome.0, outcome.1.replace([';', '#'], ","));
                 let _ = writeln!(narrator.arrows, "  Note over {who}: {what}");
             }
-            narrator.steps.push((words, outcomes.to_vec()));
+            let outcomes = outcomes.iter().map(|(who, what)| format!("{who}: {what}")).collect();
+            narrator.steps.push((words, outcomes));
         }
     }
 
     /// The act happened, and a service has taken these.
     pub(super) fn tell_taken(&mut self, act: &Act, seat: usize, took: &[Took]) {
         if self.narrator.is_some() {
-            let outcomes: Vec<String> = took.iter().map(|took| self.outcome(seat, took)).collect();
+            let outcomes: Vec<_> = took.iter().map(|took| self.outcome(seat, took)).collect();
             self.tell(act, &outcomes);
         }
     }
 
-    fn outcome(&self, seat: usize, took: &Took) -> String {
+    fn outcome(&self, seat: usize, took: &Took) -> (&'static str, String) {
         let seat = &self.seats[seat];
         let service = seat.declaration().service;
         let order = took.saga.map(|order| format!("order {} ", number(order))).unwrap_or_default();
         let (from, to) = (seat.state_name(took.states.0), seat.state_name(took.states.1));
-        let mut text = match took.fate {
-            Fate::Repeated => return format!("{service}: {order}was taken before"),
-            Fate::Refused => return format!("{service}: {order}refuses"),
-            Fate::NotYet => return format!("{service}: {order}is not there yet: parked"),
-            Fate::Taken | Fate::Contradiction if took.saga.is_none() => format!("{service}:"),
-            Fate::Taken | Fate::Contradiction if from == to => format!("{service}: {order}stays {from}"),
-            Fate::Taken | Fate::Contradiction => format!("{service}: {order}{from} -> {to}"),
+        let mut parts = match took.fate {
+            Fate::Repeated => vec![format!("{order}was taken before")],
+            Fate::Refused => vec![format!("{order}refuses")],
+            Fate::NotYet => vec![format!("{order}is not there yet: parked")],
+            Fate::Taken | Fate::Contradiction if took.saga.is_none() => Vec::new(),
+            Fate::Taken | Fate::Contradiction if from == to => vec![format!("{order}stays {from}")],
+            Fate::Taken | Fate::Contradiction => vec![format!("{order}{from} -> {to}")],
         };
-        let said: Vec<&str> = took.said.iter().map(|outgoing| outgoing.event.info().name).collect();
-        if !said.is_empty() {
-            let _ = write!(text, " says {}", said.join(", "));
-        }
-        let asked: Vec<&str> = took.asked.iter().map(|call| seat.call_name(*call)).collect();
-        if !asked.is_empty() {
-            let _ = write!(text, " asks {}", asked.join(", "));
-        }
-        if let Some(because) = took.because {
-            let _ = write!(text, " (nothing: {because:?})");
-        }
-        text
+        parts.extend(took.said.iter().map(|outgoing| format!("says {}", outgoing.event.info().name)));
+        parts.extend(took.asked.iter().map(|call| format!("asks {}", seat.call_name(*call))));
+        parts.extend(took.because.map(|because| format!("nothing: {because:?}")));
+        (service, parts.join(", "))
     }
 
     fn service(&self, seat: usize) -> &'static str {
