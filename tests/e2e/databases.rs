@@ -84,7 +84,7 @@ async fn away(world: Arc<World>) -> anyhow::Result<()> {
     // This long it is slow; not a wait for anything.
     tokio::time::sleep(Duration::from_secs(10)).await;
     let screen = meanwhile[0].screen().await?;
-    ensure!(screen.0["payment"]["unavailable"] == true, "the screen answers without payment: {:#}", screen.0);
+    ensure!(screen.0["payment"]["status"] == "unavailable", "the screen answers without payment: {:#}", screen.0);
     others_go_on(&world, Service::Payment).await?;
     lock.rollback().await?;
     owner.close().await?;

@@ -75,7 +75,9 @@ async fn problems(world: Arc<World>) -> anyhow::Result<()> {
     problem(post().header("content-type", "application/json").body("{\"customer_id\":").send().await?, 400).await?;
     problem(post().header("content-type", "application/json").body(vec![0xff, 0xfe, 0x00]).send().await?, 400).await?;
     problem(post().header("content-type", "text/plain").body("hello").send().await?, 415).await?;
-    problem(post().header("content-type", "application/json").body(vec![b' '; 300 * 1024]).send().await?, 413).await?;
+    let large = post().header("content-type", "application/json").body(vec![b' '; 300 * 1024]).send().await?;
+    ensure!(large.headers().get("connection").is_some_and(|value| value == "close"), "the next request would be lost: {large:?}");
+    problem(large, 413).await?;
     problem(customer.request(Method::GET, "/v1/nothing").send().await?, 404).await?;
     problem(customer.request(Method::DELETE, "/v1/orders").send().await?, 405).await?;
     problem(customer.request(Method::GET, &format!("/v1/orders/{}", uuid::Uuid::now_v7())).send().await?, 404).await?;

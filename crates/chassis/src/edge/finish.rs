@@ -2,7 +2,7 @@
 
 use axum::{
     extract::Request,
-    http::{HeaderMap, HeaderName, HeaderValue, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Version, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -24,15 +24,22 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
+/// So much of a body hyper still takes when nobody has read it.
+const DRAINED_BYTES: u64 = 8 * 1024;
+
 /// `traceresponse`, security headers, and every error as a problem document that names its request.
 pub(super) async fn finish(request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let context = tracing::Span::current().context();
     let span = context.span().span_context().clone();
+    let hangs_up = may_stay_unread(&request);
 
     let mut response = next.run(request).await;
     if let Some(problem) = problem_of(&mut response) {
         response = problem.document(&path, span.is_valid().then(|| span.trace_id().to_string()), response.headers());
+        if hangs_up {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
     }
     let headers = response.headers_mut();
     if span.is_valid()
@@ -44,6 +51,15 @@ pub(super) async fn finish(request: Request, next: Next) -> Response {
         headers.entry(name).or_insert(value);
     }
     response
+}
+
+/// Refused before its body was read, a request ends its connection: hyper closes rather than take the rest. Unless the answer
+/// says so, the client sends its next request there, and loses it.
+fn may_stay_unread(request: &Request) -> bool {
+    let headers = request.headers();
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let unknown = headers.contains_key(header::TRANSFER_ENCODING);
+    request.version() <= Version::HTTP_11 && (unknown || length.is_some_and(|length| length > DRAINED_BYTES))
 }
 
 /// The problem that a handler answered with, or one made of a bare error status of axum or a layer.
