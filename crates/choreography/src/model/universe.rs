@@ -8,7 +8,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use events::{Currency, Event, EventData as _, Money, OrderId, Reason, Sku};
+use events::{Currency, Event, EventData as _, Money, OrderId, Sku};
 use inventory::{Inventory, Reservation, Shelves, Stock};
 use order::{Order, Orders, Product, Purchase, Sale, Standing};
 use payment::{Hold, Holds, Payment};
@@ -27,6 +27,8 @@ use crate::{
     partners::{PartnerCall, Word, carrier_answers, gateway_answers},
     simulate::place,
 };
+
+mod judged;
 
 /// Numbers hash quickly, and nobody attacks the checker.
 #[derive(Default)]
@@ -308,38 +310,6 @@ impl Universe {
             after.shipments.rows().find(|(id, _)| **id == self.id).map(|(_, shipment)| shipment.clone()).unwrap_or_default();
         let row = self.shipments.id(&shipment);
         self.note(row, tried, |call| PartnerCall::Carrier(call.clone()))
-    }
-
-    /// The ends that it was met in: why it ended, or none when its goods are gone.
-    pub(super) fn ends(&self) -> impl Iterator<Item = Option<Reason>> {
-        self.purchases.all.iter().flatten().filter_map(|order| match order.standing {
-            Standing::Dispatched { .. } => Some(None),
-            Standing::Rejected { reason } => Some(Some(reason)),
-            Standing::Cancelled => Some(Some(Reason::CustomerRequest)),
-            Standing::Open | Standing::Confirmed { .. } | Standing::Cancelling { .. } | Standing::Closing { .. } => None,
-        })
-    }
-
-    /// What is wrong with the deadline of an order that goes from one standing to another.
-    pub(super) fn deadline_wrong(&self, before: u32, reaction: &Reaction) -> Option<&'static str> {
-        let standing = |row| self.purchases.get(row).as_ref().map(|order| &order.standing);
-        let after = standing(reaction.row)?;
-        let turns = standing(before).map(std::mem::discriminant) != Some(std::mem::discriminant(after));
-        let wrong = turns && after.waits() && reaction.wake != Some(true);
-        wrong.then_some("an order begins to wait for something else, and does not set its deadline anew")
-    }
-
-    /// What is wrong with the refusal of a command.
-    pub(super) fn refusal_wrong(&self, purchase: u32, shipment: u32, what: Stimulus) -> Option<&'static str> {
-        let standing = self.purchases.get(purchase).as_ref().map(|order| &order.standing);
-        match what {
-            Stimulus::Place => Some("a customer is refused what is in the catalog"),
-            Stimulus::Cancel => matches!(standing, Some(Standing::Open | Standing::Confirmed { .. }))
-                .then_some("a customer is refused who may still cancel"),
-            Stimulus::Dispatch => matches!(self.shipments.get(shipment), Shipment::Ready { .. })
-                .then_some("the warehouse is refused what is booked and paid"),
-            Stimulus::Overdue | Stimulus::Message(_) | Stimulus::Answer(..) => None,
-        }
     }
 
     fn note<P: Participant>(

@@ -1,18 +1,15 @@
-//! The one source of chance. The generator is named, so the same seed means the same on every machine and in every release.
+//! The one source of chance. It is drawn from a seed and from nothing else, and the generator is named, so the same seed means
+//! the same on every machine and in every release.
 
-use rand::{Rng as _, SeedableRng as _, rngs::Xoshiro256PlusPlus};
+use rand_pcg::{Pcg64, rand_core::Rng as _};
 
 /// The dice of one schedule.
-pub(super) struct Dice(Xoshiro256PlusPlus);
+pub(super) struct Dice(Pcg64);
 
 impl Dice {
-    /// Those of that schedule under that seed.
+    /// Those of that schedule under that seed: a stream of its own.
     pub(super) fn new(seed: u64, schedule: u64) -> Self {
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_le_bytes());
-        bytes[8..16].copy_from_slice(&schedule.to_le_bytes());
-        bytes[16..24].copy_from_slice(&SPREAD.to_le_bytes());
-        let mut generator = Xoshiro256PlusPlus::from_seed(bytes);
+        let mut generator = Pcg64::new(seed.into(), schedule.into());
         // Neighbours begin alike, and lose it within some draws.
         for _ in 0..16 {
             generator.next_u64();
@@ -31,6 +28,3 @@ impl Dice {
         self.below(many) == 0
     }
 }
-
-/// Not all bits of a generator may be zero.
-const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
