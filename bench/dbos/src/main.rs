@@ -11,13 +11,16 @@ mod partners;
 mod saga;
 mod store;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use anyhow::Context as _;
 use axum::{Json, Router, extract::State, http::StatusCode, routing};
 use dbos::{Config, DBOS, RunOptions, WorkflowRef};
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use partners::Partners;
@@ -26,11 +29,24 @@ use saga::{Broken, Purchase, Shop};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Connections of dbos for its checkpoints. More than these two dozen did not make it faster.
-const CHECKPOINTS: u32 = 24;
-
 /// Customers who wait until their order is confirmed.
-type Waiting = Arc<Mutex<HashMap<Uuid, oneshot::Sender<()>>>>;
+#[derive(Clone, Default)]
+struct Waiting(Arc<Mutex<HashMap<Uuid, oneshot::Sender<()>>>>);
+
+impl Waiting {
+    fn add(&self, order: Uuid, customer: oneshot::Sender<()>) {
+        self.customers().insert(order, customer);
+    }
+
+    fn take(&self, order: Uuid) -> Option<oneshot::Sender<()>> {
+        self.customers().remove(&order)
+    }
+
+    /// Nothing that holds it can leave it half changed.
+    fn customers(&self) -> MutexGuard<'_, HashMap<Uuid, oneshot::Sender<()>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 #[derive(Clone)]
 struct Counter {
@@ -46,7 +62,7 @@ async fn main() -> anyhow::Result<()> {
 
     let dbos = DBOS::new(Config {
         app_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
-        max_connections: CHECKPOINTS,
+        max_connections: store::CONNECTIONS,
         ..Config::new("saga", database)
     });
     let confirmed = waiting.clone();
@@ -68,7 +84,7 @@ async fn main() -> anyhow::Result<()> {
 async fn order(State(counter): State<Counter>, Json(body): Json<Value>) -> Result<(StatusCode, Json<Value>), StatusCode> {
     let id = Uuid::now_v7();
     let (tell, told) = oneshot::channel();
-    counter.waiting.lock().await.insert(id, tell);
+    counter.waiting.add(id, tell);
     let name = id.to_string();
     let checkout = counter.checkout.clone();
     let run = tokio::spawn(async move {

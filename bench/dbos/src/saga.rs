@@ -59,7 +59,8 @@ pub(crate) async fn checkout(shop: &Shop, waiting: &Waiting, purchase: Purchase)
     })
     .await?;
     end(db, id, "confirmed").await?;
-    if let Some(customer) = waiting.lock().await.remove(&id) {
+    if let Some(customer) = waiting.take(id) {
+        // Who has gone meanwhile need not be told.
         let _ = customer.send(());
     }
     step("commit", || async move { store::commit(db, id).await.map_err(broken) }).await
@@ -69,7 +70,7 @@ async fn end(db: &PgPool, id: Uuid, status: &'static str) -> Result<()> {
     step("end", || async move { store::end(db, id, status).await.map_err(broken) }).await
 }
 
-/// What the world did not let happen. It ends the workflow: the bench counts it, and goes no further.
+/// What the world did not let happen. It ends the workflow, and the customer is told: the bench goes no further then.
 #[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 #[error("{0}")]
 pub(crate) struct Broken(String);
@@ -88,8 +89,6 @@ struct Forget<'a> {
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        if let Ok(mut waiting) = self.waiting.try_lock() {
-            waiting.remove(&self.id);
-        }
+        self.waiting.take(self.id);
     }
 }

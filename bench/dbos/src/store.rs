@@ -4,8 +4,8 @@ use serde_json::Value;
 use sqlx::{PgPool, postgres::PgPoolOptions, types::Json};
 use uuid::Uuid;
 
-/// Connections for the work itself.
-const CONNECTIONS: u32 = 24;
+/// Connections for the work itself, and as many again for the checkpoints of dbos.
+pub(crate) const CONNECTIONS: u32 = 24;
 
 /// The same products as Ensemble's, and enough of each.
 const CATALOG: &str = include_str!("../../../crates/inventory/catalog.json");
