@@ -231,7 +231,7 @@ impl<S: Service> Effects<S> {
     }
 
     /// No row of the chassis' would change.
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.said.is_empty()
             && self.asked.is_empty()
             && self.answered.is_empty()

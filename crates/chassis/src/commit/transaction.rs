@@ -42,11 +42,9 @@ impl From<std::io::Error> for Fault {
     }
 }
 
-const COMMIT: &str = "commit";
-
 /// In a transaction that somebody's swallowed error has aborted, COMMIT answers ROLLBACK, and sqlx does not look. Nothing
-/// else can be said in such a transaction: where nothing is written last, something else is said first, and fails.
-const COMMIT_PROVED: &str = "select 1; commit";
+/// else can be said in such a transaction: so something else is said first, and fails.
+const COMMIT: &str = "select 1; commit";
 
 /// Takes that part of the batch. When this fails the connection is to be closed: what became of it is known by the claims.
 pub(super) async fn take<S: Service>(
@@ -68,10 +66,9 @@ pub(super) async fn take<S: Service>(
     let verdicts = saga::batch::decide(&mut records, arrived, &claimed.before, ctx);
     let effects = Effects::of(batch, range, verdicts, &claimed, ctx.now)?;
     S::save(conn, &records).await?;
-    let commit = if effects.is_empty() { COMMIT_PROVED } else { COMMIT };
     effects.write(conn).await?;
     Boundary::Commit.before().reached().await?;
-    spanned("commit", sqlx::raw_sql(commit).execute(conn)).await?;
+    spanned("commit", sqlx::raw_sql(COMMIT).execute(conn)).await?;
     Boundary::Commit.after().reached().await?;
     Ok(effects)
 }
