@@ -9,12 +9,16 @@ use std::{
 use choreography::{
     catalog, checks,
     model::{self, Channel, Counterexample, Settings},
+    simulate,
 };
 use saga::{Participant, examples::Examples, table};
 use serde_json::json;
 
 /// A world that was finite may become one without end; no search goes further than this.
 const STATES_MAX: usize = 2_500_000;
+
+/// Schedules of three orders each, as `just check` has them at its end, and far fewer.
+const SCHEDULES: u64 = 20_000;
 
 fn main() {
     // A panic of a reaction is a finding, and told as one.
@@ -26,6 +30,7 @@ fn main() {
     let searched = |found: Counterexample| (Some("model"), found.settings.to_string(), found.what, found.steps);
     let (by, world, what, steps) = (plain.into_iter().next().map(declared))
         .or_else(|| worlds().into_iter().find_map(search).map(searched))
+        .or_else(simulated)
         .or_else(|| panics.into_iter().next().map(declared))
         .unwrap_or_default();
     println!("{}", json!({ "by": by, "world": world, "what": what, "steps": steps, "table": table_differs() }));
@@ -48,6 +53,14 @@ fn search(settings: Settings) -> Option<Counterexample> {
         if progress.states < STATES_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
     model::check(settings, &mut watch).counterexample
+}
+
+/// What no search through the states of one order or two can see: several lines, batches, what is put back on the way.
+fn simulated() -> Option<(Option<&'static str>, String, String, Vec<String>)> {
+    let threads = std::thread::available_parallelism().map_or(1, Into::into);
+    let failure = simulate::run(&simulate::Settings::new(3), 7, 0..SCHEDULES, threads, &|_| ()).failure?;
+    let steps = failure.to_string().lines().skip(3).map(str::to_owned).collect();
+    Some((Some("simulator"), format!("seed 7, schedule {}", failure.schedule), failure.what, steps))
 }
 
 /// Whether the committed table of one of the services is not its table any more.

@@ -51,11 +51,13 @@ pub enum Finder {
     Declarations,
     /// The search through the states.
     Model,
+    /// Many orders under faults.
+    Simulator,
 }
 
 impl Finder {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Compiler, Self::Assertion, Self::Declarations, Self::Model];
+    pub const ALL: [Self; 5] = [Self::Compiler, Self::Assertion, Self::Declarations, Self::Model, Self::Simulator];
 }
 
 /// What became of one mistake.

@@ -107,6 +107,7 @@ const fn finder(by: Finder) -> &'static str {
         Finder::Assertion => "assertion",
         Finder::Declarations => "declarations",
         Finder::Model => "model",
+        Finder::Simulator => "simulator",
     }
 }
 

@@ -37,6 +37,11 @@ pub enum MalformedEnvelope {
 
 const SOURCE_PREFIX: &str = "/ensemble/";
 
+/// How the events of a service name it (`ce-source`): `/ensemble/payment`.
+pub fn source(service: &str) -> String {
+    format!("{SOURCE_PREFIX}{service}")
+}
+
 /// The NATS subject of the event with that name: `ensemble.payment.authorized`. No id in it: a million distinct
 /// subjects cost the server 200 MB at rest.
 pub fn subject(name: &str) -> String {
@@ -73,7 +78,7 @@ impl Envelope {
         let mut headers = vec![
             ("ce-specversion", "1.0".to_owned()),
             ("ce-id", self.id.to_string()),
-            ("ce-source", format!("{SOURCE_PREFIX}{}", self.source)),
+            ("ce-source", source(&self.source)),
             ("ce-type", self.ty.clone()),
             ("ce-time", self.time.to_string()),
             ("ce-dataschema", format!("{SOURCE_PREFIX}schemas/{}", self.ty)),

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::Timestamp;
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -57,6 +59,12 @@ impl OrderId {
     /// When the saga was born, in milliseconds since 1970: what ids about it begin with.
     pub fn birth_ms(self) -> u64 {
         (self.0.as_u128() >> 80) as u64
+    }
+
+    /// When the saga was born, to the millisecond.
+    pub fn born(self) -> Timestamp {
+        // 48 bits of milliseconds are 58 bits of microseconds.
+        Timestamp::from_micros(self.birth_ms() as i64 * 1_000)
     }
 }
 

@@ -13,7 +13,7 @@ mod money;
 mod timestamp;
 mod trace;
 
-pub use envelope::{Envelope, MalformedEnvelope, durable, inbox, nouns, stream, subject};
+pub use envelope::{Envelope, MalformedEnvelope, durable, inbox, nouns, source, stream, subject};
 #[cfg(feature = "schema")]
 pub use event::Described;
 pub use event::{DecodeError, EventData, EventInfo};

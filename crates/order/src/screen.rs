@@ -132,7 +132,7 @@ pub struct Entry {
     /// `payment.authorized.v1`.
     #[serde(rename = "type")]
     pub ty: String,
-    /// Who said it.
+    /// Who said it, as on the wire: `/ensemble/payment`.
     pub source: String,
     /// When it was said.
     #[cfg_attr(feature = "shell", schema(value_type = String, format = DateTime))]
@@ -221,7 +221,7 @@ pub(crate) fn events_of(log: Vec<chassis::commit::log::Entry>) -> Vec<Entry> {
     let told = |entry: chassis::commit::log::Entry| Entry {
         id: EventId(entry.id),
         ty: entry.ty,
-        source: entry.source,
+        source: events::source(&entry.source),
         time: entry.happened,
         causation_id: entry.causation.map(EventId),
         trace_id: entry.trace_id,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use events::{Envelope, SagaId, Timestamp};
+use events::{Envelope, OrderId, SagaId, Timestamp};
 use saga::{
     Because, Claim, Inputs as _, Receipt,
     batch::{Intent, Taken, Verdict},
@@ -72,7 +72,7 @@ pub(super) struct Effects<S: Service> {
     pub(super) asked: Vec<Asked<S::Call>>,
     /// Those that something happened to.
     pub(super) sagas: Vec<SagaId>,
-    now: Timestamp,
+    pub(super) now: Timestamp,
     intents: Intents,
     answered: Vec<Uuid>,
     /// As it stands after the batch: when, or that there is none.
@@ -228,6 +228,15 @@ impl<S: Service> Effects<S> {
                 }
             }
         }
+    }
+
+    /// Sagas that no deadline watches any more, each with the last that was said of it: they have come to rest.
+    pub(super) fn rested(&self) -> impl Iterator<Item = (SagaId, &str)> {
+        let unwatched = self.deadlines.iter().filter(|(_, at)| at.is_none()).map(|((saga, _), _)| OrderId(*saga));
+        unwatched.filter_map(|saga| {
+            let last = self.said.iter().rfind(|said| said.saga == Some(saga))?;
+            Some((saga, &*last.ty))
+        })
     }
 
     /// No row of the chassis' would change.
