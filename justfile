@@ -63,6 +63,11 @@ check *flags:
 mutants *which:
     @cargo ensemble mutants {{ which }}
 
+# Takes the defences against faults out, one at a time, and says which test fails without each; `claim` takes out those of claims.
+[group('code')]
+defences *which:
+    @cargo ensemble defences {{ which }}
+
 # Makes every small change to the domains that cargo-mutants knows, and lists those that no test of their crate sees.
 [group('code')]
 cargo-mutants *flags:

@@ -17,6 +17,7 @@ mod fifth;
 mod forgetful;
 mod forward;
 mod garbage;
+mod leases;
 mod partition;
 mod partners;
 mod readme;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         forgetful::trials(&forgetful),
         dead_letters::trials(&desk),
         repeated::trials(&desk),
+        leases::trials(&desk),
         databases::trials(),
         partition::trials(),
         burst::trials(),

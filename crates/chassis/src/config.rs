@@ -36,6 +36,9 @@ pub struct Config<A: Args> {
     /// How events get to the stream.
     #[command(flatten)]
     pub relay: crate::relay::Settings,
+    /// Who does what one replica does at a time.
+    #[command(flatten)]
+    pub lease: crate::lease::Settings,
     /// What is heard.
     #[command(flatten)]
     pub inbox: crate::inbox::Settings,

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use sqlx::PgPool;
 use tokio::{
     sync::watch,
@@ -14,10 +15,26 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{failpoint::Boundary, telemetry::Metrics};
 
-/// A leader that is gone is followed after so long.
-const TERM: Duration = Duration::from_secs(6);
-/// So often it is renewed, and so often the others ask.
-const RENEWAL: Duration = Duration::from_secs(2);
+/// How jobs are led.
+#[derive(Args, Clone, Copy, Debug)]
+#[group(skip)]
+pub struct Settings {
+    /// A replica that leads a job, and dies or hangs, is followed by another within this, such as 5s.
+    #[arg(long, env = "LEASE", default_value = "5s", value_parser = crate::config::duration)]
+    pub lease: Duration,
+}
+
+impl Settings {
+    /// So long a leader leads without renewing. The last part of the lease is for the others to notice.
+    fn term(self) -> Duration {
+        self.lease * 4 / 5
+    }
+
+    /// So often it is renewed, and so often the others ask.
+    fn renewal(self) -> Duration {
+        self.lease / 5
+    }
+}
 
 crate::statements! {
     /// `clock_timestamp()`: `now()` stands still within a transaction.
@@ -64,29 +81,37 @@ impl Lease {
 /// Strives for the lease of that job until `stop`, then gives it back at once. The second half is to be run.
 pub fn lease(
     job: &'static str,
+    settings: Settings,
     pool: PgPool,
     metrics: Metrics,
     stop: CancellationToken,
 ) -> (Lease, impl Future<Output = ()> + Send + 'static) {
     let (tell, told) = watch::channel(None);
-    (Lease(told), strive(job, pool, metrics, stop, tell))
+    (Lease(told), strive(job, settings, pool, metrics, stop, tell))
 }
 
-async fn strive(job: &'static str, pool: PgPool, metrics: Metrics, stop: CancellationToken, tell: watch::Sender<Option<Term>>) {
+async fn strive(
+    job: &'static str,
+    settings: Settings,
+    pool: PgPool,
+    metrics: Metrics,
+    stop: CancellationToken,
+    tell: watch::Sender<Option<Term>>,
+) {
     // Drawn, not the host's name: two processes of one host are two holders, and so is one before and after a restart.
     let holder = uuid::Uuid::now_v7().to_string();
     while !stop.is_cancelled() {
         let asked = Instant::now();
         let held = async {
             Boundary::Lease.before().reached().await?;
-            let hold = sqlx::query_scalar::<_, i64>(HOLD).bind(job).bind(&holder).bind(TERM.as_secs_f64());
+            let hold = sqlx::query_scalar::<_, i64>(HOLD).bind(job).bind(&holder).bind(settings.term().as_secs_f64());
             let token = hold.fetch_optional(&pool).await?;
             Boundary::Lease.after().reached().await?;
             Ok::<_, sqlx::Error>(token)
         };
         match held.await {
             Ok(token) => {
-                let term = token.map(|token| Term { token, ends: asked + TERM });
+                let term = token.map(|token| Term { token, ends: asked + settings.term() });
                 let before = tell.send_replace(term);
                 if before.map(|term| term.token) != token {
                     tracing::info!(job, token, "{}", if token.is_some() { "leads" } else { "leads no more" });
@@ -98,7 +123,7 @@ async fn strive(job: &'static str, pool: PgPool, metrics: Metrics, stop: Cancell
         metrics.set_lease_held(job, tell.borrow().is_some_and(|term| Instant::now() < term.ends));
         tokio::select! {
             () = stop.cancelled() => break,
-            () = sleep(RENEWAL) => {}
+            () = sleep(settings.renewal()) => {}
         }
     }
     if let Some(Term { token, .. }) = tell.send_replace(None) {

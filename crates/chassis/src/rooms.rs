@@ -21,7 +21,7 @@ use crate::{
     deadline::Clock,
     edge,
     inbox::{self, Inbox},
-    lease::{Lease, lease},
+    lease::{self, Lease, lease},
     postgres::{Pools, migrate},
     relay::{self, Backlog, Marks, Reconciler, Sweep},
     service::{Partner, Service},
@@ -114,7 +114,7 @@ async fn start<S: Service>(
     shutdown.spawn_taker("api", served(edge::serve(api, app, shutdown.intake())));
     shutdown.spawn_taker("attention", admin::attention::run::<S>(pools.background.clone(), metrics.clone(), shutdown.intake()));
     let partner = S::partner(&config.own, &metrics).context("no client can be made for the partner")?;
-    keep_time(&rooms.doors, &pools, &metrics, shutdown);
+    keep_time(&rooms.doors, &pools, config.lease, &metrics, shutdown);
     call(&rooms.doors, &pools, partner, rooms.asked, &config.calls, shutdown);
     let inbox = Arc::new(Inbox {
         door: rooms.doors.events.clone(),
@@ -134,8 +134,14 @@ async fn start<S: Service>(
 }
 
 /// What has passed goes through the door of deadlines.
-fn keep_time<S: Service>(doors: &Doors<S>, pools: &Pools, metrics: &Metrics, shutdown: &Shutdown) {
-    let (lease, strive) = lease("deadlines", pools.background.clone(), metrics.clone(), shutdown.intake());
+fn keep_time<S: Service>(
+    doors: &Doors<S>,
+    pools: &Pools,
+    settings: lease::Settings,
+    metrics: &Metrics,
+    shutdown: &Shutdown,
+) {
+    let (lease, strive) = lease("deadlines", settings, pools.background.clone(), metrics.clone(), shutdown.intake());
     shutdown.spawn_taker("deadlines lease", strive);
     let clock = Clock { door: doors.deadlines.clone(), pool: pools.background.clone(), lease };
     shutdown.spawn_taker("clock", clock.run(shutdown.intake()));
@@ -193,7 +199,7 @@ fn open_doors<S: Service>(
 
     let reconciling = reconcile(config, background, broker, marks, metrics, shutdown);
 
-    let (lease, strive) = lease("sweep", background.clone(), metrics.clone(), shutdown.intake());
+    let (lease, strive) = lease("sweep", config.lease, background.clone(), metrics.clone(), shutdown.intake());
     shutdown.spawn_taker("sweep lease", strive);
     let sweep =
         Sweep { lease, outlet: outlet.clone(), broker: broker.clone(), pool: background.clone(), settings: config.relay.clone() };
@@ -234,7 +240,7 @@ fn reconcile<A: clap::Args>(
     metrics: &Metrics,
     shutdown: &Shutdown,
 ) -> Lease {
-    let (lease, strive) = lease("reconcile", pool.clone(), metrics.clone(), shutdown.intake());
+    let (lease, strive) = lease("reconcile", config.lease, pool.clone(), metrics.clone(), shutdown.intake());
     shutdown.spawn_taker("reconcile lease", strive);
     let reconciler = Reconciler {
         lease: lease.clone(),

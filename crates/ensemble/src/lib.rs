@@ -16,12 +16,14 @@ pub mod check;
 
 pub mod dead_letters;
 pub mod declared;
+pub mod defences;
 pub mod demo;
 pub mod doctor;
 pub mod mutants;
 pub mod report;
 pub mod simulate;
 
+mod plant;
 mod talk;
 mod workspace;
 

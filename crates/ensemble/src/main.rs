@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ensemble::stack::Name;
 use ensemble::stack::standing::Standing;
-use ensemble::{Part, Profile, Talk, audit, bench, check, dead_letters, declared, demo, doctor, mutants, report, simulate};
+use ensemble::{Part, Profile, Talk, audit, bench, check, dead_letters, declared, defences, demo, doctor, mutants, report, simulate};
 
 /// Starts, watches and shows a stack of Ensemble: four services, no conductor.
 #[derive(Parser)]
@@ -102,6 +102,14 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Takes the defences against faults out of the source, one at a time, and says which test fails without each.
+    Defences {
+        #[command(flatten)]
+        settings: defences::Settings,
+        /// As JSON, one line for each.
+        #[arg(long)]
+        json: bool,
+    },
     /// Simulates many orders under random faults, with the production functions; shrinks and shows what goes wrong.
     Simulate {
         #[command(flatten)]
@@ -177,6 +185,7 @@ async fn run(verb: Verb) -> anyhow::Result<Ended> {
             Ok(if well { Ended::Well } else { Ended::FoundSomething })
         }
         Verb::Mutants { settings, json } => spoil(&settings, json, &talk).await,
+        Verb::Defences { settings, json } => disarm(&settings, json, &talk).await,
         Verb::Simulate { settings } => Ok(if simulate::run(&settings, &talk) { Ended::Well } else { Ended::FoundSomething }),
         Verb::Graph { drawing } => declared::draw(&drawing).map(|()| Ended::Well),
         Verb::Permissions { output } => declared::permit(output.as_deref()).map(|()| Ended::Well),
@@ -267,6 +276,23 @@ async fn spoil(settings: &mutants::Settings, json: bool, talk: &Talk) -> anyhow:
         anstream::println!("{}", report::found(&outcomes));
     }
     Ok(if mutants::enough(&outcomes) { Ended::Well } else { Ended::FoundSomething })
+}
+
+async fn disarm(settings: &defences::Settings, json: bool, talk: &Talk) -> anyhow::Result<Ended> {
+    if settings.list {
+        defences::chosen(settings)?.iter().for_each(|defence| anstream::println!("{}: {}", defence.name, defence.says));
+        return Ok(Ended::Well);
+    }
+    let mut tell = |outcome: &defences::Outcome| -> anyhow::Result<()> {
+        anstream::println!("{}", report::disarmed(outcome, json)?);
+        Ok(())
+    };
+    let outcomes = defences::run(settings, talk, &mut tell).await?;
+    let missed = outcomes.iter().filter(|outcome| !outcome.failed.is_empty()).count();
+    if !json {
+        anstream::println!("\n{missed} of {} are missed by their test", outcomes.len());
+    }
+    Ok(if missed == outcomes.len() { Ended::Well } else { Ended::FoundSomething })
 }
 
 async fn found(talk: &Talk) -> anyhow::Result<Option<Standing>> {

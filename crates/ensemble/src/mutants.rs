@@ -2,7 +2,6 @@
 //! workspace; each is compiled, and whatever compiles is checked.
 
 mod list;
-mod tree;
 
 use std::{
     path::Path,
@@ -14,13 +13,13 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 
-pub use list::{Change, Mutant, list};
+pub use list::{Mutant, list};
 
 use crate::{
     Talk,
+    plant::Tree,
     stack::command::{command, last_lines},
 };
-use tree::Tree;
 
 /// Of a hundred mistakes so many are to be found.
 const FOUND_MIN: usize = 95;

@@ -12,7 +12,10 @@ use crate::bench::Figures;
 use crate::dead_letters::{Desk, Told};
 use crate::demo::Played;
 use crate::doctor::{Finding, Verdict};
-use crate::mutants::{Finder, Outcome};
+use crate::{
+    defences,
+    mutants::{Finder, Outcome},
+};
 use crate::part::Service;
 use crate::stack::standing::Fare;
 use crate::stack::{Addresses, Housing};
@@ -87,6 +90,21 @@ pub fn spoiled(outcome: &Outcome, json: bool) -> anyhow::Result<String> {
     let steps = if outcome.steps > 0 { format!(" ({} steps)", outcome.steps) } else { String::new() };
     let told = if outcome.by.is_some() { format!("{}{steps}", outcome.told) } else { outcome.says.clone() };
     Ok(format!("{:<46} {by} {:>5.1} s  {told}", outcome.mutant, outcome.seconds))
+}
+
+/// Who failed without a defence.
+///
+/// # Errors
+/// None that can happen: JSON of plain values.
+pub fn disarmed(outcome: &defences::Outcome, json: bool) -> anyhow::Result<String> {
+    if json {
+        return Ok(serde_json::to_string(outcome)?);
+    }
+    let failed = match &*outcome.failed {
+        [] => "not missed by its test".red().to_string(),
+        failed => failed.join(", "),
+    };
+    Ok(format!("{:<34} {:>5.1} s  {failed}", outcome.defence, outcome.seconds))
 }
 
 /// How many mistakes were found, and by whom.

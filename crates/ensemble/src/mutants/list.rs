@@ -1,9 +1,12 @@
 use std::fs;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::Context;
 use serde::Deserialize;
 
-use crate::workspace::root;
+use crate::{
+    plant::{Change, Planted, plant},
+    workspace::root,
+};
 
 /// Where the mistakes are listed, a file for each crate that they are planted into.
 const LISTS: &str = "crates/choreography/mutants";
@@ -19,29 +22,9 @@ pub struct Mutant {
     pub name: String,
     /// What a programmer got wrong.
     pub says: String,
-    /// Where.
+    /// Where; files in `src/` of the crate.
     #[serde(rename = "change")]
     pub changes: Vec<Change>,
-}
-
-/// One place of a mistake.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Change {
-    /// In `src/` of the crate.
-    file: String,
-    /// Stands there once.
-    find: String,
-    /// Is put there instead.
-    replace: String,
-}
-
-/// A file, and its text with the mistake in it.
-#[derive(Debug)]
-pub(super) struct Planted {
-    /// From the root of the checkout.
-    pub(super) path: String,
-    pub(super) text: String,
 }
 
 /// Every mistake, those of one crate together.
@@ -75,24 +58,7 @@ impl Mutant {
     /// # Errors
     /// When the source has moved, so that a change has no place any more, or more than one.
     pub(super) fn plant(&self) -> anyhow::Result<Vec<Planted>> {
-        let mut files: Vec<Planted> = Vec::new();
-        for Change { file, find, replace } in &self.changes {
-            let path = format!("crates/{}/src/{file}", self.crate_name);
-            let (find, replace) = (find.trim_end_matches('\n'), replace.trim_end_matches('\n'));
-            if !files.iter().any(|planted| planted.path == path) {
-                let text =
-                    fs::read_to_string(root().join(&path)).with_context(|| format!("{}: could not read {path}", self.id()))?;
-                files.push(Planted { path: path.clone(), text });
-            }
-            let Some(planted) = files.iter_mut().find(|planted| planted.path == path) else { continue };
-            let times = planted.text.matches(find).count();
-            if times != 1 {
-                bail!("{}: stands {times} times in {path}, not once; the source has moved, so must {LISTS}:\n{find}", self.id());
-            }
-            planted.text = planted.text.replacen(find, replace, 1);
-        }
-        ensure!(!files.is_empty(), "{} changes nothing", self.id());
-        Ok(files)
+        plant(&self.id(), &format!("crates/{}/src/", self.crate_name), &self.changes)
     }
 }
 

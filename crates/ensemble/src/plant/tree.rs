@@ -5,14 +5,14 @@ use std::{
 
 use anyhow::Context;
 
-use super::list::Planted;
+use super::Planted;
 use crate::workspace::root;
 
-/// What the workspace is built from; the rest of the checkout stays where it is.
-const PARTS: [&str; 5] = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "crates", "tests"];
+/// What the workspace is built from, and what its tests start; the rest of the checkout stays where it is.
+const PARTS: [&str; 6] = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "crates", "tests", "deploy"];
 
 /// A copy of the workspace, to be spoiled. It keeps what it has compiled, so that each mistake costs one small build.
-pub(super) struct Tree {
+pub(crate) struct Tree {
     dir: PathBuf,
 }
 
@@ -21,7 +21,7 @@ impl Tree {
     ///
     /// # Errors
     /// When a file cannot be read or written.
-    pub(super) fn copied() -> anyhow::Result<Self> {
+    pub(crate) fn copied() -> anyhow::Result<Self> {
         let dir = root().join("target/mutants");
         for part in PARTS {
             bring(&root().join(part), &dir.join(part))?;
@@ -29,7 +29,7 @@ impl Tree {
         Ok(Self { dir })
     }
 
-    pub(super) fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
@@ -37,7 +37,7 @@ impl Tree {
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub(super) fn spoil(&self, files: &[Planted]) -> anyhow::Result<()> {
+    pub(crate) fn spoil(&self, files: &[Planted]) -> anyhow::Result<()> {
         files.iter().try_for_each(|planted| write(&self.dir.join(&planted.path), planted.text.as_bytes()))
     }
 
@@ -45,7 +45,7 @@ impl Tree {
     ///
     /// # Errors
     /// When a file cannot be read or written.
-    pub(super) fn restore(&self, files: &[Planted]) -> anyhow::Result<()> {
+    pub(crate) fn restore(&self, files: &[Planted]) -> anyhow::Result<()> {
         files.iter().try_for_each(|planted| bring(&root().join(&planted.path), &self.dir.join(&planted.path)))
     }
 }

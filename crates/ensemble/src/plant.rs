@@ -1,0 +1,56 @@
+//! Planting a mistake into a copy of the workspace, and taking it back.
+
+mod tree;
+
+use std::fs;
+
+use anyhow::{Context, bail, ensure};
+use serde::Deserialize;
+
+pub(crate) use tree::Tree;
+
+use crate::workspace::root;
+
+/// One place of a mistake.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// Which file.
+    pub(crate) file: String,
+    /// Stands there once.
+    find: String,
+    /// Is put there instead.
+    replace: String,
+}
+
+/// A file, and its text with the mistake in it.
+#[derive(Debug)]
+pub(crate) struct Planted {
+    /// From the root of the checkout.
+    pub(crate) path: String,
+    pub(crate) text: String,
+}
+
+/// The files that these changes change, changed; a change's file lies in `dir`. `id` names the mistake where it cannot be made.
+///
+/// # Errors
+/// When the source has moved, so that a change has no place any more, or more than one.
+pub(crate) fn plant(id: &str, dir: &str, changes: &[Change]) -> anyhow::Result<Vec<Planted>> {
+    let mut files: Vec<Planted> = Vec::new();
+    for Change { file, find, replace } in changes {
+        let path = format!("{dir}{file}");
+        let (find, replace) = (find.trim_end_matches('\n'), replace.trim_end_matches('\n'));
+        if !files.iter().any(|planted| planted.path == path) {
+            let text = fs::read_to_string(root().join(&path)).with_context(|| format!("{id}: could not read {path}"))?;
+            files.push(Planted { path: path.clone(), text });
+        }
+        let Some(planted) = files.iter_mut().find(|planted| planted.path == path) else { continue };
+        let times = planted.text.matches(find).count();
+        if times != 1 {
+            bail!("{id}: stands {times} times in {path}, not once; the source has moved, so must the list:\n{find}");
+        }
+        planted.text = planted.text.replacen(find, replace, 1);
+    }
+    ensure!(!files.is_empty(), "{id} changes nothing");
+    Ok(files)
+}
