@@ -81,7 +81,7 @@ async fn followed(world: Arc<World>) -> anyhow::Result<()> {
     let mut held = Vec::new();
     let follow = async {
         for (job, before) in JOBS.into_iter().zip(before) {
-            let token = eventually(&format!("the lease of {job} to run out"), FOLLOWED, async || {
+            let token = eventually("a lease to run out", FOLLOWED, async || {
                 let mut db = PgConnection::connect(&world.addresses.database_url(Service::Payment)).await?;
                 let hold = sqlx::query_scalar::<_, i64>(hold).bind(job).bind("the other").bind(30.0);
                 hold.fetch_optional(&mut db).await?.context("it is held")

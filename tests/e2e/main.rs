@@ -22,6 +22,7 @@ mod partition;
 mod partners;
 mod readme;
 mod repeated;
+mod replicas;
 mod schema;
 mod throng;
 mod unknown_commits;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         leases::trials(&desk),
         databases::trials(),
         partition::trials(),
+        replicas::trials(),
         burst::trials(),
         unknown_commits::trials(),
         failpoints::trials(&failing),

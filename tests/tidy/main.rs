@@ -1,6 +1,7 @@
 //! The rules of the repository, as tests: each failure is a sentence that says what to do.
 
 mod absences;
+mod defences;
 mod docs;
 mod faults;
 mod layout;

@@ -23,6 +23,7 @@ mod native;
 mod permissions_tests;
 mod process;
 mod reaper;
+mod replicas;
 pub(crate) mod servers;
 
 pub(crate) mod command;
@@ -42,6 +43,7 @@ pub use housing::{HOUSING_VARIABLE, Housing};
 pub use name::Name;
 pub use options::Options;
 pub use ports::Ports;
+pub use replicas::{Balancer, Replica};
 pub(crate) use ports::is_free;
 pub use secrets::Secrets;
 
@@ -234,6 +236,22 @@ impl Stack {
         let part = part.into();
         self.stop(part).await?;
         self.start_part(part).await
+    }
+
+    /// One more of that service, which does not run yet.
+    ///
+    /// # Errors
+    /// When no ports are free.
+    pub fn replica(&self, service: Service) -> anyhow::Result<Replica> {
+        Replica::of(&self.native, service)
+    }
+
+    /// What spreads requests over the stack's own service and these.
+    ///
+    /// # Errors
+    /// When HAProxy cannot be had or started.
+    pub async fn balancer(&self, service: Service, replicas: &[Replica]) -> anyhow::Result<Balancer> {
+        Balancer::before(&self.native, service, replicas).await
     }
 
     /// SIGSTOP: it is there, holds its connections, and does nothing.

@@ -28,9 +28,19 @@ pub struct Table<K, R> {
 #[derive(Clone, Default)]
 struct Slot<R> {
     loaded: bool,
-    stored: Option<R>,
+    /// Whether the store has it.
+    stored: bool,
     now: R,
+    /// As it was loaded; none while nobody has had it in hand to change.
+    loaded_as: Option<R>,
+    /// As it was at [`Records::begin`]; none while nobody has had it in hand since.
     before: Option<R>,
+}
+
+impl<R> Slot<R> {
+    const fn stored(row: R) -> Self {
+        Self { loaded: true, stored: true, now: row, loaded_as: None, before: None }
+    }
 }
 
 impl<K, R> Default for Table<K, R> {
@@ -55,8 +65,7 @@ impl<K: Ord + Clone + Debug, R: Default + Clone + PartialEq> Table<K, R> {
     /// Takes the rows that the store found for [`missing`](Self::missing). What it did not find is not stored.
     pub fn fill(&mut self, found: impl IntoIterator<Item = (K, R)>) {
         for (key, row) in found {
-            let slot = self.rows.entry(key).or_default();
-            *slot = Slot { loaded: true, stored: Some(row.clone()), now: row, before: None };
+            self.rows.insert(key, Slot::stored(row));
         }
         for slot in self.rows.values_mut() {
             slot.loaded = true;
@@ -75,6 +84,9 @@ impl<K: Ord + Clone + Debug, R: Default + Clone + PartialEq> Table<K, R> {
             .unwrap_or_else(|| panic!("`{key:?}` is used, but `touches` did not name it"));
         if slot.before.is_none() {
             slot.before = Some(slot.now.clone());
+            if slot.loaded_as.is_none() {
+                slot.loaded_as = slot.before.clone();
+            }
             self.touched.push(key.clone());
         }
         &mut slot.now
@@ -98,7 +110,8 @@ impl<K: Ord + Clone + Debug, R: Default + Clone + PartialEq> Table<K, R> {
         self.rows
             .iter()
             .filter(|(_, slot)| {
-                slot.loaded && slot.stored.as_ref().map_or(slot.now != R::default(), |stored| *stored != slot.now)
+                let unwritten = !slot.stored && slot.now != R::default();
+                unwritten || slot.stored && slot.loaded_as.as_ref().is_some_and(|loaded| *loaded != slot.now)
             })
             .map(|(key, slot)| (key, &slot.now))
     }
@@ -115,7 +128,7 @@ impl<K: Ord + Clone + Debug, R: Default + Clone + PartialEq> Table<K, R> {
 
     /// Puts a row there as if it had been stored: for a store in memory.
     pub fn put(&mut self, key: K, row: R) {
-        self.rows.insert(key, Slot { loaded: true, stored: Some(row.clone()), now: row, before: None });
+        self.rows.insert(key, Slot::stored(row));
     }
 
     /// [`Records::load`] of one table.

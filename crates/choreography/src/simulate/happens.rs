@@ -1,7 +1,7 @@
 //! What comes of an act. The rules are the chassis' own: `saga::batch` for what is taken, `saga::owed` for what is owed to a
 //! stream, `saga::park` for what came too early.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
 use events::{CallId, EventId, OrderId};
 use saga::{
@@ -84,9 +84,9 @@ impl World {
     }
 
     fn publish(&mut self, act: &Act, id: EventId, acked: bool) -> Result<(), String> {
-        let found = self.find(|work| matches!(work, Work::Publish(event) if self.said[*event].id == id));
-        let Some(at) = found else { return Ok(()) };
-        let Work::Publish(event) = self.bag.swap_remove(at) else { return Ok(()) };
+        let Some(event) = self.event(id) else { return Ok(()) };
+        let Some(at) = self.find(Work::Publish(event)) else { return Ok(()) };
+        self.bag.swap_remove(at);
         self.said[event].in_hand = false;
         self.store(event, acked);
         self.tell(act, &[]);
@@ -115,10 +115,8 @@ impl World {
     fn deliver(&mut self, act: &Act, reader: usize, events: &[EventId], acked: bool) -> Result<(), String> {
         let mut numbers = Vec::with_capacity(events.len());
         for id in events {
-            let wanted =
-                |work: &Work| matches!(work, Work::Deliver { reader: to, event } if *to == reader && self.said[*event].id == *id);
-            let Some(at) = self.find(wanted) else { continue };
-            let Work::Deliver { event, .. } = self.bag[at] else { continue };
+            let Some(event) = self.event(*id) else { continue };
+            let Some(at) = self.find(Work::Deliver { reader, event }) else { continue };
             if acked {
                 self.bag.swap_remove(at);
             }
@@ -127,7 +125,7 @@ impl World {
         if numbers.is_empty() {
             return Ok(());
         }
-        let batch: Vec<(EventId, events::Event)> =
+        let batch: Vec<(EventId, Rc<events::Event>)> =
             numbers.iter().map(|event| (self.said[*event].id, self.said[*event].event.clone())).collect();
         let coming: Vec<Coming<'_>> = batch.iter().map(|(id, event)| Coming::Event(*id, event)).collect();
         let took = self.take(act, reader, &coming)?;
@@ -160,7 +158,7 @@ impl World {
     }
 
     fn execute(&mut self, act: &Act, seat: usize, call: CallId, word: Word) -> Result<(), String> {
-        let Some(at) = self.find(|work| *work == Work::Execute(seat, call)) else { return Ok(()) };
+        let Some(at) = self.find(Work::Execute(seat, call)) else { return Ok(()) };
         let row = self.seats[seat].call_row(call);
         let done = match self.seats[seat].word(call) {
             // Under the same key a partner says the same again.
@@ -179,13 +177,13 @@ impl World {
     }
 
     fn answer(&mut self, act: &Act, seat: usize, call: CallId) -> Result<(), String> {
-        let Some(at) = self.find(|work| *work == Work::Answer(seat, call)) else { return Ok(()) };
+        let Some(at) = self.find(Work::Answer(seat, call)) else { return Ok(()) };
         self.bag.swap_remove(at);
         self.take(act, seat, &[Coming::Answer(call)]).map(drop)
     }
 
     fn lose_answer(&mut self, act: &Act, seat: usize, call: CallId) -> Result<(), String> {
-        let Some(at) = self.find(|work| *work == Work::Answer(seat, call)) else { return Ok(()) };
+        let Some(at) = self.find(Work::Answer(seat, call)) else { return Ok(()) };
         self.bag[at] = Work::Execute(seat, call);
         self.coverage.fault(Fault::AnswerLost, seat, self.seats[seat].call_row(call));
         self.tell(act, &[]);
@@ -308,7 +306,8 @@ impl World {
 
     fn commit(&mut self, owner: usize, row: usize, id: EventId, event: events::Event) {
         self.bag.push(Work::Publish(self.said.len()));
-        let pending = Some(self.now);
+        self.numbers.insert(id, self.said.len());
+        let (pending, event) = (Some(self.now), Rc::new(event));
         self.said.push(Said { id, event, owner, row, pending, in_hand: true, generation: 0, remembered: None });
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn always(seats: &[Box<dyn Seat>], order: OrderId) -> Result<(), Stri
         shipment: rows::<Shipments>(seats).and_then(|rows| rows.shipments.get(&order)).unwrap_or(&Shipment::Absent),
         ledger: ledger(seats, order),
         calls_open: seats.iter().map(|seat| seat.calls_open(order)).sum(),
-        deadline: seats.iter().any(|seat| seat.deadlines().keys().any(|(of, _)| *of == order)),
+        deadline: seats.iter().any(|seat| seat.deadlines().range((order, "")..).next().is_some_and(|((of, _), _)| *of == order)),
     };
     always::wrong(&now).first().map_or(Ok(()), |what| Err((*what).to_owned()))
 }

@@ -3,7 +3,7 @@
 
 use std::{
     any::Any,
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, hash_map::Entry},
     mem::{Discriminant, discriminant},
 };
 
@@ -85,17 +85,17 @@ pub(super) trait Seat {
 }
 
 struct Asked<P: Participant> {
-    id: CallId,
     call: P::Call,
     row: usize,
     word: Option<Word>,
-    answered: bool,
 }
 
 pub(super) struct Simulated<P: Actor> {
     records: P::Records,
     claims: HashSet<Uuid>,
-    calls: Vec<Asked<P>>,
+    calls: HashMap<CallId, Asked<P>>,
+    /// Those that have not been answered.
+    open: Vec<(OrderId, CallId)>,
     deadlines: BTreeMap<(OrderId, &'static str), Timestamp>,
     partner: P::Partner,
     /// The names of all states; the first is that of an order that was never heard of.
@@ -113,7 +113,8 @@ impl<P: Actor> Simulated<P> {
         Self {
             records: P::Records::default(),
             claims: HashSet::new(),
-            calls: Vec::new(),
+            calls: HashMap::new(),
+            open: Vec::new(),
             deadlines: BTreeMap::new(),
             partner: P::Partner::default(),
             names,
@@ -140,7 +141,7 @@ impl<P: Actor> Simulated<P> {
     }
 
     fn asked(&self, id: CallId) -> &Asked<P> {
-        self.calls.iter().find(|asked| asked.id == id).expect("only calls that were asked are spoken of")
+        self.calls.get(&id).expect("only calls that were asked are spoken of")
     }
 
     fn state(&mut self, order: Option<OrderId>) -> usize {
@@ -170,10 +171,8 @@ impl<P: Actor> Simulated<P> {
     /// Keeps the effects of what was taken; gives what was said, and what was asked.
     fn keep(&mut self, arrived: &Arrived<P>, row: usize, taken: Taken<P>) -> (Vec<Outgoing>, Vec<CallId>) {
         self.claims.insert(arrived.claim.id());
-        if let Claim::Answer(id) = arrived.claim
-            && let Some(asked) = self.calls.iter_mut().find(|asked| asked.id == id)
-        {
-            asked.answered = true;
+        if let Claim::Answer(id) = arrived.claim {
+            self.open.retain(|(_, open)| *open != id);
         }
         if let Claim::Deadline { saga, name, at } = arrived.claim
             && self.deadlines.get(&(saga, name)) == Some(&at)
@@ -190,10 +189,10 @@ impl<P: Actor> Simulated<P> {
         let mut asked = Vec::new();
         for intent in taken.intents {
             // An intent is written once, as the table's key has it.
-            if self.calls.iter().all(|known| known.id != intent.id) {
-                asked.push(intent.id);
-                self.calls.push(Asked { id: intent.id, call: intent.call, row, word: None, answered: false });
-            }
+            let Entry::Vacant(unknown) = self.calls.entry(intent.id) else { continue };
+            asked.push(intent.id);
+            self.open.push((intent.call.saga(), intent.id));
+            unknown.insert(Asked { call: intent.call, row, word: None });
         }
         (taken.outbox, asked)
     }
@@ -270,7 +269,7 @@ impl<P: Actor> Seat for Simulated<P> {
     }
 
     fn execute(&mut self, call: CallId, word: Word) -> Result<(), &'static str> {
-        let asked = self.calls.iter_mut().find(|asked| asked.id == call);
+        let asked = self.calls.get_mut(&call);
         let asked = asked.expect("only calls that were asked are executed");
         asked.word = Some(word);
         match word {
@@ -292,7 +291,7 @@ impl<P: Actor> Seat for Simulated<P> {
     }
 
     fn calls_open(&self, order: OrderId) -> usize {
-        self.calls.iter().filter(|asked| !asked.answered && asked.call.saga() == order).count()
+        self.open.iter().filter(|(of, _)| *of == order).count()
     }
 
     fn claimed(&self, event: EventId) -> bool {
@@ -323,6 +322,7 @@ impl<P: Actor> Seat for Simulated<P> {
         self.records = P::Records::default();
         self.claims.clear();
         self.calls.clear();
+        self.open.clear();
         self.deadlines.clear();
         self.partner = P::Partner::default();
     }

@@ -1,6 +1,9 @@
 //! Everything there is at one moment: the services, their outboxes and streams, and what is on its way.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+};
 
 use events::{CallId, Currency, Event, EventId, Money, OrderId, Sku, Timestamp};
 use inventory::{Shelves, Stock};
@@ -23,7 +26,7 @@ pub(super) enum Work {
 #[derive(Debug)]
 pub(super) struct Said {
     pub(super) id: EventId,
-    pub(super) event: Event,
+    pub(super) event: Rc<Event>,
     pub(super) owner: usize,
     /// Of the declaration's rows: who said it.
     pub(super) row: usize,
@@ -50,6 +53,8 @@ pub(super) struct World {
     /// Who hears an event, by its type.
     pub(super) readers: BTreeMap<&'static str, Vec<usize>>,
     pub(super) said: Vec<Said>,
+    /// Where each stands among them.
+    pub(super) numbers: HashMap<EventId, usize>,
     /// What each service's stream holds, by number.
     pub(super) streams: Vec<Vec<usize>>,
     pub(super) bag: Vec<Work>,
@@ -95,6 +100,7 @@ impl World {
             seats,
             readers,
             said: Vec::new(),
+            numbers: HashMap::new(),
             bag: Vec::new(),
             parked: Vec::new(),
             came: BTreeMap::new(),
@@ -112,6 +118,7 @@ impl World {
         self.seats.iter_mut().for_each(|seat| seat.clear());
         self.streams.iter_mut().for_each(Vec::clear);
         self.said.clear();
+        self.numbers.clear();
         self.bag.clear();
         self.parked.clear();
         self.came.clear();
@@ -147,11 +154,11 @@ impl World {
         Context { now: self.now, ..CONTEXT }
     }
 
-    pub(super) fn find(&self, work: impl Fn(&Work) -> bool) -> Option<usize> {
-        self.bag.iter().position(work)
+    pub(super) fn find(&self, work: Work) -> Option<usize> {
+        self.bag.iter().position(|other| *other == work)
     }
 
     pub(super) fn event(&self, id: EventId) -> Option<usize> {
-        self.said.iter().position(|said| said.id == id)
+        self.numbers.get(&id).copied()
     }
 }

@@ -59,6 +59,34 @@ pub(crate) async fn ensure_nats(talk: &Talk) -> anyhow::Result<PathBuf> {
     nats(talk).await
 }
 
+/// HAProxy, installed where it is missing.
+///
+/// # Errors
+/// When it is missing and cannot be installed.
+pub(crate) async fn haproxy(talk: &Talk) -> anyhow::Result<PathBuf> {
+    let _alone = workspace::alone("servers").await?;
+    if let Some(found) = find_haproxy().await {
+        return Ok(found);
+    }
+    let step = talk.step("haproxy");
+    step.now("apt-get install haproxy");
+    apt_install("haproxy").await.context(HAPROXY_FIX)?;
+    let found = find_haproxy().await.context(HAPROXY_FIX)?;
+    step.done("HAProxy installed from the system's packages");
+    Ok(found)
+}
+
+async fn find_haproxy() -> Option<PathBuf> {
+    for candidate in [PathBuf::from("haproxy"), PathBuf::from("/usr/sbin/haproxy")] {
+        if answer(command(&candidate).arg("-v"), Duration::from_secs(5)).await.is_some() {
+            return Some(candidate);
+        }
+    }
+    None
+}
+
+/// What to do by hand about HAProxy.
+const HAPROXY_FIX: &str = "install HAProxy: apt-get install haproxy, brew install haproxy";
 /// What to do by hand about PostgreSQL.
 pub(crate) const POSTGRES_FIX: &str = "install PostgreSQL 15 or later: apt-get install postgresql, brew install postgresql@17";
 /// What to do by hand about NATS.
