@@ -1,7 +1,7 @@
 //! How a batch of inputs is taken, as two pure halves with the store's load between them: [`wanted`], then [`decide`].
 //! Production, model and simulator all take their batches here.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, hash::BuildHasher};
 
 use events::{CallId, Event, EventId, SagaId, derived, named};
 use uuid::Uuid;
@@ -86,10 +86,10 @@ pub fn wanted<P: Participant>(arrived: &[Arrived<P>]) -> P::Records {
 pub fn decide<P: Participant>(
     records: &mut P::Records,
     arrived: &[Arrived<P>],
-    claimed: &HashSet<Uuid>,
+    claimed: &HashSet<Uuid, impl BuildHasher>,
     ctx: &Context,
 ) -> Vec<Verdict<P>> {
-    let mut taken = HashSet::with_capacity(arrived.len());
+    let mut taken = HashSet::new();
     arrived
         .iter()
         .map(|one| {
@@ -106,6 +106,8 @@ pub fn decide<P: Participant>(
                 Decision::Refused(problem) => Verdict::Refused(problem),
             };
             match &verdict {
+                // Alone, it meets no repeat of itself.
+                Verdict::Taken(_) if arrived.len() == 1 => {}
                 Verdict::Taken(_) => {
                     taken.insert(claim);
                 }

@@ -298,7 +298,8 @@ impl World {
                 }
             }
         }
-        for order in took.iter().filter_map(|took| took.saga) {
+        // What was not taken has changed nothing.
+        for order in took.iter().filter(|took| took.fate == Fate::Taken).filter_map(|took| took.saga) {
             judge::always(&self.seats, order)?;
         }
         Ok(took)

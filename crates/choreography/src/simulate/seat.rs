@@ -8,6 +8,7 @@ use std::{
 };
 
 use events::{CallId, Event, EventId, OrderId, Timestamp};
+use foldhash::fast::FixedState;
 use saga::{
     Because, Calls as _, Claim, Context, Declaration, Inputs as _, Participant, Records as _, Row,
     batch::{Arrived, Outgoing, Taken, Verdict, decide, wanted},
@@ -92,8 +93,8 @@ struct Asked<P: Participant> {
 
 pub(super) struct Simulated<P: Actor> {
     records: P::Records,
-    claims: HashSet<Uuid>,
-    calls: HashMap<CallId, Asked<P>>,
+    claims: HashSet<Uuid, FixedState>,
+    calls: HashMap<CallId, Asked<P>, FixedState>,
     /// Those that have not been answered.
     open: Vec<(OrderId, CallId)>,
     deadlines: BTreeMap<(OrderId, &'static str), Timestamp>,
@@ -112,8 +113,8 @@ impl<P: Actor> Simulated<P> {
         }
         Self {
             records: P::Records::default(),
-            claims: HashSet::new(),
-            calls: HashMap::new(),
+            claims: HashSet::default(),
+            calls: HashMap::default(),
             open: Vec::new(),
             deadlines: BTreeMap::new(),
             partner: P::Partner::default(),
@@ -237,7 +238,7 @@ impl<P: Actor> Seat for Simulated<P> {
         let verdicts = if claims {
             decide(&mut rows, &arrived, &self.claims, ctx)
         } else {
-            decide(&mut rows, &arrived, &HashSet::new(), ctx)
+            decide(&mut rows, &arrived, &HashSet::<_, FixedState>::default(), ctx)
         };
         rows.write(&mut self.records);
         let mut took = Vec::with_capacity(batch.len());

@@ -6,6 +6,7 @@ use std::{
 };
 
 use events::{CallId, Currency, Event, EventId, Money, OrderId, Sku, Timestamp};
+use foldhash::fast::FixedState;
 use inventory::{Shelves, Stock};
 use order::{Orders, Product};
 use saga::{Context, examples::CONTEXT};
@@ -54,7 +55,7 @@ pub(super) struct World {
     pub(super) readers: BTreeMap<&'static str, Vec<usize>>,
     pub(super) said: Vec<Said>,
     /// Where each stands among them.
-    pub(super) numbers: HashMap<EventId, usize>,
+    pub(super) numbers: HashMap<EventId, usize, FixedState>,
     /// What each service's stream holds, by number.
     pub(super) streams: Vec<Vec<usize>>,
     pub(super) bag: Vec<Work>,
@@ -100,7 +101,7 @@ impl World {
             seats,
             readers,
             said: Vec::new(),
-            numbers: HashMap::new(),
+            numbers: HashMap::default(),
             bag: Vec::new(),
             parked: Vec::new(),
             came: BTreeMap::new(),
