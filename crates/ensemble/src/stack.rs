@@ -10,6 +10,7 @@ mod options;
 mod ports;
 mod secrets;
 
+pub mod attention;
 pub mod edges;
 pub mod standing;
 
