@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use ensemble::stack::Name;
 use ensemble::stack::standing::Standing;
 use ensemble::{
-    Part, Profile, Talk, audit, bench, check, dead_letters, declared, demo, doctor, mutants, report, simulate,
+    Part, Profile, Talk, audit, bench, chaos, check, dead_letters, declared, demo, doctor, mutants, report, simulate,
 };
 
 /// Starts, watches and shows a stack of Ensemble: four services, no conductor.
@@ -72,6 +72,14 @@ enum Verb {
         /// Leaves out the orders to which something happened within this time, such as 2m, while they do not add up yet; 0s: none.
         #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
         grace: Duration,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lets everything go wrong on a stack of its own, as a seed has it, under load; then it must be quiet, and add up.
+    Chaos {
+        #[command(flatten)]
+        settings: chaos::Settings,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -175,6 +183,7 @@ async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::Doctor { json } => examine(json).await,
         Verb::Demo { json } => play(json, &talk).await,
         Verb::Audit { grace, json } => inspect(grace, json, &talk).await,
+        Verb::Chaos { settings, json } => go_through(&settings, json, &talk).await,
         Verb::DeadLetters { desk, json } => tend(&desk, json, &talk).await,
         Verb::Bench { settings, json } => measure(&settings, json, &talk).await,
         Verb::Check { write_test } => {
@@ -243,6 +252,12 @@ async fn inspect(grace: Duration, json: bool, talk: &Talk) -> anyhow::Result<End
     let report = audit::under_load(standing.addresses(), grace).await?;
     anstream::println!("{}", report::audit(&report, json)?);
     Ok(if report.violations.is_empty() { Ended::Well } else { Ended::FoundSomething })
+}
+
+async fn go_through(settings: &chaos::Settings, json: bool, talk: &Talk) -> anyhow::Result<Ended> {
+    let outcome = chaos::run(settings, talk).await?;
+    anstream::println!("{}", report::chaos(&outcome, json)?);
+    Ok(if outcome.is_well() { Ended::Well } else { Ended::FoundSomething })
 }
 
 async fn tend(desk: &dead_letters::Desk, json: bool, talk: &Talk) -> anyhow::Result<Ended> {

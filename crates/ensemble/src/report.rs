@@ -3,13 +3,14 @@
 use std::fmt::Write;
 
 use choreography::Invariant;
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::audit::Report;
 use crate::bench::Figures;
+use crate::chaos;
 use crate::dead_letters::{Desk, Told};
 use crate::demo::Played;
 use crate::doctor::{Finding, Verdict};
@@ -200,6 +201,37 @@ pub fn audit(report: &Report, json: bool) -> anyhow::Result<String> {
     let _ = write!(text, "\n\n{orders} orders, {events} events, {} violations", violations.len());
     if !young.is_empty() {
         let _ = write!(text, "; {} orders are still under way and younger than the grace period", young.len());
+    }
+    Ok(text)
+}
+
+/// What went wrong, how long it took to heal, and what does not add up.
+///
+/// # Errors
+/// None that can happen: JSON of plain values.
+pub fn chaos(outcome: &chaos::Outcome, json: bool) -> anyhow::Result<String> {
+    if json {
+        return Ok(serde_json::to_string_pretty(outcome)?);
+    }
+    let mut text = table(outcome.faults.iter().map(|fault| {
+        let healed =
+            fault.ready_after_seconds.map_or_else(|| "with the rest".to_owned(), |after| format!("{after:.1} s after it"));
+        let note = fault.note.as_deref().unwrap_or_default();
+        let lasted = format!("for {:.1} s", fault.ended_seconds - fault.began_seconds);
+        let began = Cell::new(format!("{:.1} s", fault.began_seconds)).set_alignment(CellAlignment::Right);
+        [began, Cell::new(&fault.what), Cell::new(lasted), Cell::new(format!("all ready {healed} {note}"))]
+    }));
+    let ends: Vec<_> = outcome.ends.iter().map(|(status, count)| format!("{count} {status}")).collect();
+    let _ = write!(text, "\n\n{} orders: {}", outcome.orders, ends.join(", "));
+    match outcome.quiet_after_seconds {
+        Some(after) => drop(write!(text, "\nquiet, and all adds up, {after:.1} s after the last fault")),
+        None => text.push_str("\nnot quiet"),
+    }
+    for finding in &outcome.findings {
+        let _ = write!(text, "\n{} {finding}", "found:".red());
+    }
+    if let Some(logs) = &outcome.logs {
+        let _ = write!(text, "\nlogs:  {}\nagain: {}", logs.display(), outcome.again);
     }
     Ok(text)
 }
