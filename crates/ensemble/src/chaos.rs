@@ -122,8 +122,9 @@ pub async fn run(settings: &Settings, talk: &Talk) -> anyhow::Result<Outcome> {
         Ok(went) => went,
         Err(error) => {
             let kept = kept_logs(&stack, seed).await;
+            let logs = kept.map_or_else(|lost| format!("{lost:#}"), |kept| kept.display().to_string());
             let _ = stack.finish().await;
-            return Err(error.context(format!("`{again}`; logs: {}", kept?.display())));
+            return Err(error.context(format!("`{again}`; logs: {logs}")));
         }
     };
     let logs = if findings.is_empty() { None } else { Some(kept_logs(&stack, seed).await?) };
