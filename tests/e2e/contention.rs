@@ -49,17 +49,22 @@ async fn asked_again(world: Arc<World>) -> anyhow::Result<()> {
     let mut db = PgConnection::connect(&world.addresses.owner_database_url(Service::Order)).await?;
     db.execute("begin").await?;
     db.execute("lock table chassis.requests in access exclusive mode").await?;
-    let (customer, hasty) = (&world.customer, world.customer.clone().impatient(Duration::from_millis(300)));
-    let basket = Basket::of("TEA-001", 1);
+    let (customer, basket) = (&world.customer, &Basket::of("TEA-001", 1));
     let first = tokio::spawn({
         let (customer, basket) = (customer.clone(), basket.clone());
         async move { customer.places(&basket).await }
     });
+    let waiting = "select count(*) from pg_locks where relation = 'chassis.requests'::regclass and not granted";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut db).await? == 0 {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    // Behind the first, whose transaction waits, these come together.
     let keys: Vec<String> = (0..40).map(|_| Uuid::now_v7().to_string()).collect();
+    let hasty = customer.clone().impatient(Duration::from_millis(300));
     let given_up = join_all(keys.iter().map(|key| hasty.post(&basket.0, key))).await;
     ensure!(given_up.iter().all(Result::is_err), "somebody was answered");
     let again = try_join_all(keys.iter().map(|key| {
-        eventually("an answer", Duration::from_secs(30), || async {
+        eventually("an answer", Duration::from_secs(30), move || async move {
             let answer = customer.post(&basket.0, key).await?;
             ensure!(answer.status() == StatusCode::ACCEPTED, "{}", answer.status());
             Ok(())
