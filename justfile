@@ -48,6 +48,11 @@ test *flags:
 e2e *flags:
     cargo test --test e2e {{ flags }}
 
+# Lets everything go wrong under load, as a seed has it, then audits: `--seed 7 --minutes 3 --orders 2000`.
+[group('code')]
+chaos *flags:
+    @cargo ensemble chaos {{ flags }}
+
 # Measures a release build beside its baselines: `--json`, `--kill payment`, `--after 1000000`, `--plot FILE`.
 [group('code')]
 bench *flags:

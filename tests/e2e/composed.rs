@@ -1,6 +1,9 @@
 //! The stack that `just up` leaves running, in the composed images where an engine answers: one order forwards, one back.
 
-use ensemble::{Profile, Service, Talk, audit, stack::Name, stack::standing::Standing};
+use std::time::Duration;
+
+use anyhow::ensure;
+use ensemble::{Profile, Service, Talk, audit, report, stack::Name, stack::standing::Standing};
 use libtest_mimic::Trial;
 use tests::{Basket, Customer};
 
@@ -26,5 +29,12 @@ async fn carried(standing: &Standing) -> anyhow::Result<()> {
     screen.must_be("confirmed", "")?;
     let (_, screen) = customer.orders(&Basket::of("TEA-001", 2).to_country("AQ")).await?;
     screen.must_be("rejected", "shipment_refused")?;
-    audit::at_rest(at).await?.must_be_clean()
+    for fare in standing.status().await {
+        let asked = fare.attention.is_some() == Service::ALL.iter().any(|service| service.name() == fare.part);
+        ensure!(fare.ready && asked, "{fare:?}");
+    }
+    let audited = audit::under_load(at, Duration::from_secs(60)).await?;
+    let shown = report::audit(&audited, false)?;
+    ensure!(shown.matches("holds").count() == 6 && shown.contains("2 orders"), "{shown}");
+    audited.must_be_clean()
 }

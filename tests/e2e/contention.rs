@@ -1,11 +1,15 @@
 //! Many orders for few units.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::ensure;
-use futures_util::future::try_join_all;
+use ensemble::Service;
+use futures_util::future::{join_all, try_join_all};
 use libtest_mimic::Trial;
-use tests::Basket;
+use reqwest::StatusCode;
+use sqlx::{Connection as _, Executor as _, PgConnection};
+use tests::{Basket, eventually};
+use uuid::Uuid;
 
 use crate::world::{Shared, Trials, World};
 
@@ -13,6 +17,7 @@ pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     let mut trials = Trials::on(shared, "contention");
     trials.add("two_hundred_orders_for_fifty_units_sell_exactly_fifty", fifty);
     trials.add("lines_in_opposite_order_do_not_deadlock", opposite);
+    trials.add("who_gives_up_and_asks_again_before_he_was_heard_has_one_order", asked_again);
     trials.all()
 }
 
@@ -36,5 +41,45 @@ async fn opposite(world: Arc<World>) -> anyhow::Result<()> {
     for (_, screen) in screens {
         screen.must_be("confirmed", "")?;
     }
+    Ok(())
+}
+
+/// Both requests of a key wait for the same transaction; each has drawn an id for the order, and only one of them is an order.
+async fn asked_again(world: Arc<World>) -> anyhow::Result<()> {
+    let mut db = PgConnection::connect(&world.addresses.owner_database_url(Service::Order)).await?;
+    db.execute("begin").await?;
+    db.execute("lock table chassis.requests in access exclusive mode").await?;
+    let (customer, basket) = (&world.customer, &Basket::of("TEA-001", 1));
+    let first = tokio::spawn({
+        let (customer, basket) = (customer.clone(), basket.clone());
+        async move { customer.places(&basket).await }
+    });
+    let waiting = "select count(*) from pg_locks where relation = 'chassis.requests'::regclass and not granted";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut db).await? == 0 {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    // Behind the first, whose transaction waits, these come together.
+    let keys: Vec<String> = (0..40).map(|_| Uuid::now_v7().to_string()).collect();
+    let hasty = customer.clone().impatient(Duration::from_millis(300));
+    let given_up = join_all(keys.iter().map(|key| hasty.post(&basket.0, key))).await;
+    ensure!(given_up.iter().all(Result::is_err), "somebody was answered");
+    let again = try_join_all(keys.iter().map(|key| {
+        eventually("an answer", Duration::from_secs(30), move || async move {
+            let answer = customer.post(&basket.0, key).await?;
+            ensure!(answer.status() == StatusCode::ACCEPTED, "{}", answer.status());
+            Ok(())
+        })
+    }));
+    let let_go = async {
+        // All of them are heard, and wait.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        db.execute("commit").await.map(drop).map_err(anyhow::Error::from)
+    };
+    tokio::try_join!(again, let_go)?;
+    first.await??.comes_to_rest().await?.must_be("confirmed", "")?;
+    let astray = "select count(*) from chassis.requests
+        where type = 'PlaceOrder' and status = 202 and not exists (select from orders where order_id = saga)";
+    let astray: i64 = sqlx::query_scalar(astray).fetch_one(&mut db).await?;
+    ensure!(astray == 0, "{astray} requests are kept under an order that there is not");
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context as _, ensure};
 use async_nats::HeaderMap;
 use ensemble::{
-    Options, Service, Talk,
+    Options, Service, Talk, audit,
     dead_letters::{self, Desk, State, Which},
 };
 use futures_util::future::join_all;
@@ -37,6 +37,7 @@ pub(crate) fn trials(desk: &Arc<Shared>) -> Vec<Trial> {
     trials.add("row_11_a_replay_lets_the_order_go_on", replayed_in_time);
     trials.add("row_11_and_31_the_order_ends_all_the_same_and_late_replays_have_one_effect", replayed_late);
     trials.add("row_11_a_replay_of_all_stops_by_itself_when_it_is_in_vain", in_vain);
+    trials.add("the_audit_names_what_was_decided_and_leaves_out_what_is_under_way", audited);
     trials.add("operators_see_what_waits_and_need_not_wait_for_a_backoff", retried_now);
     trials.add("a_paused_replica_takes_nothing_and_its_orders_need_attention", paused);
     trials.all()
@@ -265,6 +266,35 @@ async fn replayed_late(world: Arc<World>) -> anyhow::Result<()> {
     let bookings = world.carrier.ledger_of(&placed.id).await?;
     ensure!(bookings.is_empty(), "{bookings:?}");
     Ok(())
+}
+
+async fn audited(world: Arc<World>) -> anyhow::Result<()> {
+    let _turn = world.stack.lock().await;
+    let refusal = refused_by_the_database(&world).await?;
+    let (placed, dead) = (refusal.placed.clone(), refusal.dead);
+    let found = audit::under_load(&world.addresses, Duration::ZERO).await?;
+    let named = found.violations.iter().any(|found| found.order.is_some_and(|order| order.to_string() == placed.id));
+    ensure!(named, "a dead letter does not add up:\n{found}");
+    discard(&world.operator(Service::Shipping), &dead.to_string()).await?;
+
+    let orders = async {
+        for _ in 0..20 {
+            world.customer.orders(&Basket::of("TEA-001", 1)).await?.1.must_be("confirmed", "")?;
+        }
+        Ok(())
+    };
+    // Longer than the order that nobody books has until it expires.
+    let audited = audit::under_load(&world.addresses, Duration::from_secs(50));
+    let ((), under_load) = tokio::try_join!(orders, audited)?;
+    under_load.must_be_clean()?;
+
+    placed.comes_to_rest().await?.must_be("rejected", "expired")?;
+    refusal.ends().await?;
+    let found = audit::at_rest(&world.addresses).await?;
+    let settled = found.settled.iter().find(|letter| letter.id == dead).with_context(|| format!("{:?}", found.settled))?;
+    let said = (settled.decision.as_str(), settled.note.as_deref(), settled.order.map(|order| order.to_string()));
+    ensure!(said == ("discarded", Some("a test"), Some(placed.id)), "{said:?}");
+    found.must_be_clean()
 }
 
 async fn in_vain(world: Arc<World>) -> anyhow::Result<()> {

@@ -1,21 +1,15 @@
 //! The broker forgets: rows 12 to 15 of the faults, on a stack of their own, one after the other. In each, orders under way
 //! finish, and afterwards every stream holds again what was said; closing the stack audits all of it.
 
-use std::{
-    collections::HashSet,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use async_nats::jetstream::stream::Config;
-use ensemble::{Options, Part, Service};
+use ensemble::{Options, Part, Service, stack::Disk};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use libtest_mimic::Trial;
 use sqlx::{Connection as _, PgConnection};
 use tests::{Basket, Broker, Placed, eventually};
-use tokio::process::Command;
 use uuid::Uuid;
 
 use crate::world::{Shared, Trials, World};
@@ -120,49 +114,20 @@ async fn broker_lives_anew(world: &World, meanwhile: impl Future<Output = anyhow
     stack.start_part(Part::Nats).await
 }
 
-/// As a power cut would find the broker's disk: whatever the server has written, synced or not.
-async fn copied(world: &World) -> anyhow::Result<(PathBuf, PathBuf)> {
+async fn copied(world: &World) -> anyhow::Result<(Disk, Disk)> {
     let stack = world.stack.lock().await;
-    let disk = stack.data(Part::Nats);
-    let copy = disk.with_file_name(format!("nats-{}", Uuid::now_v7()));
-    stack.pause(Part::Nats).await?;
-    let copied = cp(&disk, &copy).await;
-    stack.resume(Part::Nats).await?;
-    copied.map(|()| (disk, copy))
-}
-
-async fn cp(from: &Path, to: &Path) -> anyhow::Result<()> {
-    let done = Command::new("cp").arg("-a").arg(from).arg(to).status().await?;
-    ensure!(done.success(), "{} cannot be copied", from.display());
-    Ok(())
-}
-
-async fn emptied(dir: &Path) -> anyhow::Result<()> {
-    let mut entries = tokio::fs::read_dir(dir).await?;
-    while let Some(entry) = entries.next_entry().await? {
-        tokio::fs::remove_dir_all(entry.path()).await?;
-    }
-    Ok(())
-}
-
-async fn put_back(copy: &Path, disk: &Path) -> anyhow::Result<()> {
-    emptied(disk).await?;
-    let mut entries = tokio::fs::read_dir(copy).await?;
-    while let Some(entry) = entries.next_entry().await? {
-        cp(&entry.path(), disk).await?;
-    }
-    Ok(())
+    Ok((Disk::of(&stack), Disk::copied(&stack).await?))
 }
 
 async fn disk_lost(world: Arc<World>, _: Broker) -> anyhow::Result<()> {
-    let disk = world.stack.lock().await.data(Part::Nats);
-    under_load(&world, broker_lives_anew(&world, emptied(&disk))).await
+    let disk = Disk::of(&*world.stack.lock().await);
+    under_load(&world, broker_lives_anew(&world, disk.is_lost())).await
 }
 
 async fn tail_lost(world: Arc<World>, _: Broker) -> anyhow::Result<()> {
     let (disk, copy) = copied(&world).await?;
     come_to_rest(placed(&world, 8).await?).await?;
-    under_load(&world, broker_lives_anew(&world, put_back(&copy, &disk))).await
+    under_load(&world, broker_lives_anew(&world, disk.is_again(&copy))).await
 }
 
 /// While the services stand still the stream grows past its old end, so its length tells nobody anything.
@@ -179,7 +144,7 @@ async fn tail_refilled(world: Arc<World>, broker: Broker) -> anyhow::Result<()> 
             ends.push((service, broker.stream(&of(service)).await?.state.last_sequence));
         }
         stack.kill(Part::Nats).await?;
-        put_back(&copy, &disk).await?;
+        disk.is_again(&copy).await?;
         stack.start_part(Part::Nats).await?;
         let others = Broker::at(&stack.nats_url()).await?;
         for (service, end) in ends {
@@ -310,8 +275,7 @@ async fn durables_ahead(world: Arc<World>, _: Broker) -> anyhow::Result<()> {
     let messages = async {
         for service in Service::ALL {
             let stream = Path::new("jetstream/$G/streams").join(of(service)).join("msgs");
-            tokio::fs::remove_dir_all(disk.join(&stream)).await?;
-            cp(&copy.join(&stream), &disk.join(&stream)).await?;
+            disk.has_again(&copy, &stream).await?;
         }
         Ok(())
     };

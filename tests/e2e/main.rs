@@ -4,6 +4,7 @@
 mod backward;
 mod burst;
 mod cancel;
+mod chaos;
 mod composed;
 mod contention;
 mod crash;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         readme::trials(&shared),
         schema::trials(&shared),
         throng::trials(&shared),
+        chaos::trials(),
         composed::trials(),
         expiry::trials(),
         crash::trials(),

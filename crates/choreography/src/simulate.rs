@@ -33,6 +33,7 @@ use std::{
 pub(crate) use actor::place;
 pub use actor::{Actor, Books, Wish};
 pub use coverage::Coverage;
+pub use dice::Dice;
 use inventory::Inventory;
 use order::Order;
 use payment::Payment;
@@ -40,7 +41,6 @@ use shipping::Shipping;
 
 use act::Act;
 use chance::{Healing, Schedule};
-use dice::Dice;
 use seat::{Seat, Simulated};
 use story::Narrator;
 use world::World;

@@ -32,6 +32,8 @@ pub struct Snapshot {
     pub claimed: BTreeMap<(&'static str, EventId), Claimed>,
     /// Events that a reader could not take.
     pub dead_letters: BTreeMap<(&'static str, EventId), Option<OrderId>>,
+    /// Dead letters that an operator has discarded, or set aside.
+    pub settled: BTreeSet<(&'static str, EventId)>,
     /// What is still under way.
     pub unfinished: Vec<Unfinished>,
     /// Orders that a customer was told are accepted.

@@ -12,7 +12,9 @@ pub mod stack;
 
 pub mod audit;
 pub mod bench;
+pub mod chaos;
 pub mod check;
+pub mod customer;
 
 pub mod dead_letters;
 pub mod declared;

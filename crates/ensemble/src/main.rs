@@ -1,13 +1,15 @@
 //! `ensemble <verb>`: results on stdout, talk on stderr. It ends with 0 when all is well, 1 when it found
 //! something, 2 when it was called wrongly, 3 when what it asked does not answer.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ensemble::stack::Name;
 use ensemble::stack::standing::Standing;
-use ensemble::{Part, Profile, Talk, audit, bench, check, dead_letters, declared, defences, demo, doctor, mutants, report, simulate};
+use ensemble::{
+    Part, Profile, Talk, audit, bench, chaos, check, dead_letters, declared, defences, demo, doctor, mutants, report, simulate,
+};
 
 /// Model and simulator allocate all the time: a third faster with it.
 #[global_allocator]
@@ -40,7 +42,7 @@ enum Verb {
         #[arg(long)]
         volumes: bool,
     },
-    /// Says how each part fares; ends with 1 if one is not ready.
+    /// Says how each part fares, and which orders need a person; ends with 1 if a part is not ready.
     Status {
         /// As JSON.
         #[arg(long)]
@@ -69,8 +71,19 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Checks the six invariants over the four databases and the partners' ledgers, once nothing is under way.
+    /// Checks the six invariants over the four databases and the partners' ledgers; ends with 1 if something does not add up.
     Audit {
+        /// Leaves out the orders to which something happened within this time, such as 2m, while they do not add up yet; 0s: none.
+        #[arg(long, default_value = "60s", value_parser = humantime::parse_duration)]
+        grace: Duration,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Lets everything go wrong on a stack of its own, as a seed has it, under load; then it must be quiet, and add up.
+    Chaos {
+        #[command(flatten)]
+        settings: chaos::Settings,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -181,7 +194,8 @@ async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::Logs { part, follow, lines } => logs(part, follow, lines, &talk).await,
         Verb::Doctor { json } => examine(json).await,
         Verb::Demo { json } => play(json, &talk).await,
-        Verb::Audit { json } => inspect(json, &talk).await,
+        Verb::Audit { grace, json } => inspect(grace, json, &talk).await,
+        Verb::Chaos { settings, json } => go_through(&settings, json, &talk).await,
         Verb::DeadLetters { desk, json } => tend(&desk, json, &talk).await,
         Verb::Bench { settings, json } => measure(&settings, json, &talk).await,
         Verb::Check { write_test } => {
@@ -246,11 +260,17 @@ async fn play(json: bool, talk: &Talk) -> anyhow::Result<Ended> {
     Ok(if as_foretold { Ended::Well } else { Ended::FoundSomething })
 }
 
-async fn inspect(json: bool, talk: &Talk) -> anyhow::Result<Ended> {
+async fn inspect(grace: Duration, json: bool, talk: &Talk) -> anyhow::Result<Ended> {
     let Some(standing) = found(talk).await? else { return Ok(Ended::NotReachable) };
-    let report = audit::at_rest(standing.addresses()).await?;
+    let report = audit::under_load(standing.addresses(), grace).await?;
     anstream::println!("{}", report::audit(&report, json)?);
     Ok(if report.violations.is_empty() { Ended::Well } else { Ended::FoundSomething })
+}
+
+async fn go_through(settings: &chaos::Settings, json: bool, talk: &Talk) -> anyhow::Result<Ended> {
+    let outcome = chaos::run(settings, talk).await?;
+    anstream::println!("{}", report::chaos(&outcome, json)?);
+    Ok(if outcome.is_well() { Ended::Well } else { Ended::FoundSomething })
 }
 
 async fn tend(desk: &dead_letters::Desk, json: bool, talk: &Talk) -> anyhow::Result<Ended> {

@@ -2,13 +2,15 @@
 
 use std::fmt::Write;
 
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use choreography::Invariant;
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 use owo_colors::OwoColorize;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::audit::Report;
 use crate::bench::Figures;
+use crate::chaos;
 use crate::dead_letters::{Desk, Told};
 use crate::demo::Played;
 use crate::doctor::{Finding, Verdict};
@@ -17,6 +19,7 @@ use crate::{
     mutants::{Finder, Outcome},
 };
 use crate::part::Service;
+use crate::stack::attention::Needing;
 use crate::stack::standing::Fare;
 use crate::stack::{Addresses, Housing};
 
@@ -54,7 +57,27 @@ pub fn status(fares: &[Fare], housing: Housing, json: bool) -> anyhow::Result<St
         let seen = fare.seen.as_deref().unwrap_or_default();
         [Cell::new(&fare.part), Cell::new(word).fg(color), Cell::new(&fare.address), Cell::new(seen)]
     });
-    Ok(table(rows))
+    let needing =
+        fares.iter().flat_map(|fare| fare.attention.iter().map(move |needing| (fare, needing))).flat_map(|(fare, needing)| {
+            let beyond = needing.count.saturating_sub(needing.first.len());
+            let one = |needing: &Needing| {
+                let failed =
+                    needing.seen.as_ref().map(|seen| format!("; failed {} times: {seen}", needing.tries)).unwrap_or_default();
+                let what = needing.ty.as_deref().unwrap_or_default();
+                let waits = format!("{} {what} since {}{failed}", needing.what, needing.since);
+                [Cell::new(&fare.part), Cell::new(&needing.why).fg(Color::Yellow), Cell::new(&needing.saga), Cell::new(waits)]
+            };
+            let more = (beyond > 0)
+                .then(|| [Cell::new(&fare.part), Cell::new(""), Cell::new(""), Cell::new(format!("and {beyond} more"))]);
+            needing.first.iter().map(one).chain(more).collect::<Vec<_>>()
+        });
+    let needing: Vec<_> = needing.collect();
+    let parts = table(rows);
+    if needing.is_empty() {
+        Ok(parts)
+    } else {
+        Ok(format!("{parts}\n\nOrders that need attention:\n{}", table(needing.into_iter())))
+    }
 }
 
 /// What the doctor found.
@@ -162,21 +185,74 @@ pub fn played(played: &Played, json: bool) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// What the audit found.
+/// What the audit found: a line for each invariant that holds, and for each thing that breaks one.
 ///
 /// # Errors
 /// None that can happen: JSON of plain values.
 pub fn audit(report: &Report, json: bool) -> anyhow::Result<String> {
-    if !json {
-        return Ok(report.to_string());
+    let Report { orders, events, violations, young, settled } = report;
+    if json {
+        let violations: Vec<_> = violations
+            .iter()
+            .map(|found| json!({"invariant": found.invariant.means(), "order": found.order, "what": found.what}))
+            .collect();
+        let whole = json!({"orders": orders, "events": events, "violations": violations, "young": young, "settled": settled});
+        return Ok(serde_json::to_string_pretty(&whole)?);
     }
-    let violations: Vec<_> = report
-        .violations
-        .iter()
-        .map(|found| json!({"invariant": found.invariant.means(), "order": found.order.map(|id| id.to_string()), "what": found.what}))
-        .collect();
-    let whole = json!({"orders": report.orders, "events": report.events, "violations": violations});
-    Ok(serde_json::to_string_pretty(&whole)?)
+    let mut rows = Vec::new();
+    for invariant in Invariant::ALL {
+        let broken: Vec<_> = violations.iter().filter(|found| found.invariant == invariant).collect();
+        if broken.is_empty() {
+            rows.push([Cell::new(invariant.means()), Cell::new("holds").fg(Color::Green), Cell::new(""), Cell::new("")]);
+        }
+        rows.extend(broken.into_iter().map(|found| {
+            let order = found.order.map(|order| order.to_string()).unwrap_or_default();
+            [Cell::new(invariant.means()), Cell::new("broken").fg(Color::Red), Cell::new(order), Cell::new(&found.what)]
+        }));
+    }
+    rows.extend(settled.iter().map(|letter| {
+        let order = letter.order.map(|order| order.to_string()).unwrap_or_default();
+        let note = letter.note.as_deref().unwrap_or("without a note");
+        let what = format!("{} {}: {note}", letter.service, letter.id);
+        [Cell::new("an operator has decided"), Cell::new(&letter.decision).fg(Color::Yellow), Cell::new(order), Cell::new(what)]
+    }));
+    let mut text = table(rows.into_iter());
+    let _ = write!(text, "\n\n{orders} orders, {events} events, {} violations", violations.len());
+    if !young.is_empty() {
+        let _ = write!(text, "; {} orders are still under way and younger than the grace period", young.len());
+    }
+    Ok(text)
+}
+
+/// What went wrong, how long it took to heal, and what does not add up.
+///
+/// # Errors
+/// None that can happen: JSON of plain values.
+pub fn chaos(outcome: &chaos::Outcome, json: bool) -> anyhow::Result<String> {
+    if json {
+        return Ok(serde_json::to_string_pretty(outcome)?);
+    }
+    let mut text = table(outcome.faults.iter().map(|fault| {
+        let healed =
+            fault.ready_after_seconds.map_or_else(|| "with the rest".to_owned(), |after| format!("{after:.1} s after it"));
+        let note = fault.note.as_deref().unwrap_or_default();
+        let lasted = format!("for {:.1} s", fault.ended_seconds - fault.began_seconds);
+        let began = Cell::new(format!("{:.1} s", fault.began_seconds)).set_alignment(CellAlignment::Right);
+        [began, Cell::new(&fault.what), Cell::new(lasted), Cell::new(format!("all ready {healed} {note}"))]
+    }));
+    let ends: Vec<_> = outcome.ends.iter().map(|(status, count)| format!("{count} {status}")).collect();
+    let _ = write!(text, "\n\n{} orders: {}", outcome.orders, ends.join(", "));
+    match outcome.quiet_after_seconds {
+        Some(after) => drop(write!(text, "\nquiet, and all adds up, {after:.1} s after the last fault")),
+        None => text.push_str("\nnot quiet"),
+    }
+    for finding in &outcome.findings {
+        let _ = write!(text, "\n{} {finding}", "found:".red());
+    }
+    if let Some(logs) = &outcome.logs {
+        let _ = write!(text, "\nlogs:  {}\nagain: {}", logs.display(), outcome.again);
+    }
+    Ok(text)
 }
 
 /// Dead letters, or what came of asking for something to be done about them.

@@ -10,8 +10,14 @@ mod options;
 mod ports;
 mod secrets;
 
+pub mod attention;
 pub mod edges;
 pub mod standing;
+
+mod broker;
+mod cable;
+mod disk;
+mod partner;
 
 mod compose;
 mod containers;
@@ -36,16 +42,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use futures_util::future::join_all;
-use rustix::process::Signal;
 
 pub use addresses::Addresses;
+pub use broker::Broker;
+pub use cable::Cable;
+pub use disk::Disk;
 pub use housing::{HOUSING_VARIABLE, Housing};
 pub use name::Name;
 pub use options::Options;
+pub use partner::Partner;
 pub use ports::Ports;
 pub use replicas::{Balancer, Replica};
 pub(crate) use ports::is_free;
 pub use secrets::Secrets;
+pub use wait::eventually;
 
 use crate::part::{Part, Service};
 use crate::talk::Talk;
@@ -79,6 +89,7 @@ pub struct Stack {
     native: Native,
     homes: HashMap<Part, Home>,
     housing: Housing,
+    cables: HashMap<Service, Cable>,
     finished: bool,
     _ports: PortBlock,
     // Last: it removes what is left when all else has been dropped.
@@ -106,10 +117,17 @@ impl Stack {
         // Kept from its own destructor: the reaper removes it, when nothing runs in there any more.
         let dir = tempfile::Builder::new().prefix("ensemble-").tempdir().context("could not create a directory")?.keep();
         let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let native = Native { dir, addresses, binaries, servers, postgres: options.postgres, environment: options.environment };
+        let (mut environment, mut cables) = (options.environment, HashMap::new());
+        for service in Service::ALL.into_iter().filter(|_| options.cables) {
+            let cable = Cable::to(format!("127.0.0.1:{}", addresses.ports.nats)).await.context("could not lay a cable")?;
+            environment.entry(service.into()).or_default().push(("NATS_URL".to_owned(), format!("nats://{}", cable.address)));
+            cables.insert(service, cable);
+        }
+        let native = Native { dir, addresses, binaries, servers, postgres: options.postgres, environment };
         native.prepare()?;
         let reaper = Reaper::watch(&native.dir, &name, housing == Housing::Docker)?;
-        let mut stack = Self { name, native, homes: HashMap::new(), housing, finished: false, _ports: ports, _reaper: reaper };
+        let homes = HashMap::new();
+        let mut stack = Self { name, native, homes, housing, cables, finished: false, _ports: ports, _reaper: reaper };
         stack.start_all(&options.parts).await?;
         Ok(stack)
     }
@@ -257,7 +275,7 @@ impl Stack {
     /// SIGSTOP: it is there, holds its connections, and does nothing.
     pub async fn pause(&self, part: impl Into<Part>) -> anyhow::Result<()> {
         match self.home(part.into())? {
-            Home::Process(process) => process.signal(Signal::STOP),
+            Home::Process(process) => process.freeze(),
             Home::Container(container) => container.docker("pause").await,
         }
     }
@@ -265,7 +283,7 @@ impl Stack {
     /// SIGCONT.
     pub async fn resume(&self, part: impl Into<Part>) -> anyhow::Result<()> {
         match self.home(part.into())? {
-            Home::Process(process) => process.signal(Signal::CONT),
+            Home::Process(process) => process.thaw(),
             Home::Container(container) => container.docker("unpause").await,
         }
     }
@@ -288,6 +306,11 @@ impl Stack {
             Home::Process(process) => Some(process.pid()),
             Home::Container(_) => None,
         }
+    }
+
+    /// A service's way to the broker, in a stack with [`Options::cables`].
+    pub fn cable(&self, service: Service) -> Option<&Cable> {
+        self.cables.get(&service)
     }
 
     /// What the two servers run in.

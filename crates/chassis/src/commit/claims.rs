@@ -32,17 +32,19 @@ crate::statements! {
              order by c.id
              on conflict (id) do nothing returning id";
 
+    /// The same key may stand twice in a batch, where a client gave up and asked again; each has drawn a saga of its own. The
+    /// first takes effect, so it must be the first that is kept: an order of ids alone leaves open which.
     CLAIM_REQUESTS = "with locked as materialized (
                  select pg_advisory_xact_lock(key) from (
                      select distinct uuid_hash_extended(saga, 0) as key from unnest($3::uuid[]) as saga where saga is not null order by key
                  ) as sagas
              )
              insert into chassis.requests (id, fingerprint, saga, type, source, happened, trace_id, taken_at)
-             select r.*, $8 from unnest($1::uuid[], $2::bytea[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[],
-                                        $7::uuid[])
-                 as r (id, fingerprint, saga, type, source, happened, trace_id)
+             select r.id, r.fingerprint, r.saga, r.type, r.source, r.happened, r.trace_id, $8
+             from unnest($1::uuid[], $2::bytea[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[], $7::uuid[])
+                 with ordinality as r (id, fingerprint, saga, type, source, happened, trace_id, place)
              where (select count(*) from locked) >= 0
-             order by r.id
+             order by r.id, r.place
              on conflict (id) do nothing returning id";
 
     CONTENT = "select id, content from chassis.claims where id = any($1::uuid[])";

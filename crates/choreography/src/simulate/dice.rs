@@ -3,12 +3,12 @@
 
 use rand_pcg::{Pcg64, rand_core::Rng as _};
 
-/// The dice of one schedule.
-pub(super) struct Dice(Pcg64);
+/// The dice of one schedule, of the simulator or of `ensemble chaos`.
+pub struct Dice(Pcg64);
 
 impl Dice {
     /// Those of that schedule under that seed: a stream of its own.
-    pub(super) fn new(seed: u64, schedule: u64) -> Self {
+    pub fn new(seed: u64, schedule: u64) -> Self {
         let mut generator = Pcg64::new(seed.into(), schedule.into());
         // Neighbours begin alike, and lose it within some draws.
         for _ in 0..16 {
@@ -18,13 +18,13 @@ impl Dice {
     }
 
     /// A number below that one; 0 when there is none.
-    pub(super) fn below(&mut self, limit: usize) -> usize {
+    pub fn below(&mut self, limit: usize) -> usize {
         let high = (u128::from(self.0.next_u64()) * limit as u128) >> 64;
         high as usize
     }
 
     /// Once in so many.
-    pub(super) fn once_in(&mut self, many: usize) -> bool {
+    pub fn once_in(&mut self, many: usize) -> bool {
         self.below(many) == 0
     }
 }

@@ -12,6 +12,7 @@ pub struct Options {
     pub(super) parts: Vec<Part>,
     pub(super) environment: HashMap<Part, Vec<(String, String)>>,
     pub(super) postgres: Vec<(String, String)>,
+    pub(super) cables: bool,
 }
 
 impl Default for Options {
@@ -24,6 +25,7 @@ impl Default for Options {
             parts: Part::ALL.to_vec(),
             environment: HashMap::new(),
             postgres: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            cables: false,
         }
     }
 }
@@ -66,6 +68,13 @@ impl Options {
     #[must_use]
     pub fn set_all(self, name: &str, value: &str) -> Self {
         Service::ALL.into_iter().fold(self, |options, service| options.set(service, name, value))
+    }
+
+    /// Each service reaches the broker by a [`Cable`](crate::stack::Cable) of its own.
+    #[must_use]
+    pub fn cables(mut self) -> Self {
+        self.cables = true;
+        self
     }
 
     /// A setting of PostgreSQL; a later one wins.

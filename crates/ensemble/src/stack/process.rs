@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::stack::wait;
 
@@ -142,6 +142,31 @@ impl Process {
         }
     }
 
+    /// SIGSTOP, to it and to all that it started: PostgreSQL's are no longer in its group.
+    pub(crate) fn freeze(&self) -> anyhow::Result<()> {
+        self.signal(Signal::STOP)?;
+        self.signal_children(Signal::STOP)
+    }
+
+    /// SIGCONT.
+    pub(crate) fn thaw(&self) -> anyhow::Result<()> {
+        self.signal_children(Signal::CONT)?;
+        self.signal(Signal::CONT)
+    }
+
+    fn signal_children(&self, signal: Signal) -> anyhow::Result<()> {
+        if !self.is_alive() {
+            return Ok(());
+        }
+        for child in children(self.pid) {
+            match kill_process(child, signal) {
+                Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+                Err(error) => return Err(error).with_context(|| format!("could not signal process {}", child.as_raw_nonzero())),
+            }
+        }
+        Ok(())
+    }
+
     /// kill -9, and waits until it is gone.
     pub(crate) async fn kill(&self) -> anyhow::Result<()> {
         self.signal(Signal::KILL)?;
@@ -172,6 +197,17 @@ impl Process {
         })
         .await
     }
+}
+
+/// The processes that it started itself; known on Linux alone (proc(5): the parent is the fourth field).
+fn children(parent: Pid) -> Vec<Pid> {
+    let of = |entry: std::fs::DirEntry| {
+        let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+        let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+        let its_parent: i32 = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
+        (its_parent == parent.as_raw_nonzero().get()).then_some(pid)
+    };
+    std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(of).collect()
 }
 
 /// When the process was born, in whatever the system counts; nothing for one that has ended.
@@ -224,6 +260,34 @@ mod tests {
         found.stop(Duration::from_secs(5)).await.expect("SIGTERM ends it");
         assert!(Process::recorded(&record).is_none());
         assert!(!started.is_alive());
+    }
+
+    #[tokio::test]
+    async fn what_is_frozen_does_nothing_and_neither_does_what_it_started() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let log = dir.path().join("log");
+        // As PostgreSQL's: each child in a session of its own.
+        let launch =
+            sleeper("setsid sh -c 'while :; do echo child; sleep 0.02; done' & while :; do echo parent; sleep 0.02; done");
+        let process = Process::start(&launch, &log, &dir.path().join("record")).expect("started");
+        let said = || std::fs::read_to_string(&log).unwrap_or_default();
+        let both = async |since: usize| {
+            wait::until(Instant::now() + Duration::from_secs(5), || async {
+                let new = said().split_off(since);
+                if new.contains("child") && new.contains("parent") { Ok(()) } else { Err(new) }
+            })
+            .await
+        };
+        both(0).await.expect("both speak");
+        process.freeze().expect("frozen");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let frozen = said().len();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(said().len(), frozen);
+        process.thaw().expect("thawed");
+        both(frozen).await.expect("both speak again");
+        process.signal_children(Signal::KILL).expect("gone");
+        process.kill().await.expect("gone");
     }
 
     #[tokio::test]

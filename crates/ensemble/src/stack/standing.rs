@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::part::{Part, Service};
 use crate::stack::addresses::Addresses;
+use crate::stack::attention::{self, Attention};
 use crate::stack::compose::Project;
 use crate::stack::docker::{Compose, Docker};
 use crate::stack::housing::Housing;
@@ -56,6 +57,9 @@ pub struct Fare {
     /// What it answered instead.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seen: Option<String>,
+    /// The orders that need a person there; absent where nobody can say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention: Option<Attention>,
 }
 
 impl Standing {
@@ -304,7 +308,11 @@ impl Standing {
     pub async fn status(&self) -> Vec<Fare> {
         let probes = Part::ALL.map(|part| async move {
             let seen = wait::probe(part, &self.native.addresses).await.err().map(|seen| format!("{seen:#}"));
-            Fare { part: part.name().to_owned(), ready: seen.is_none(), address: self.address(part), seen }
+            let attention = match part {
+                Part::Service(service) => attention::of(service, &self.native.addresses).await,
+                Part::Postgres | Part::Nats | Part::Partners => None,
+            };
+            Fare { part: part.name().to_owned(), ready: seen.is_none(), address: self.address(part), seen, attention }
         });
         join_all(probes).await
     }

@@ -1,6 +1,6 @@
 //! Waiting for a condition, with a bound and a word on what was last seen.
 
-use std::future::Future;
+use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -9,7 +9,7 @@ use sqlx::{Connection, PgConnection};
 use crate::part::{Part, Service};
 use crate::stack::addresses::Addresses;
 
-const PAUSE: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(25);
 
 /// Tries until it succeeds or the deadline has passed; the error is what the last try saw.
 pub(crate) async fn until<T, F>(deadline: Instant, mut attempt: impl FnMut() -> F) -> anyhow::Result<T>
@@ -23,6 +23,23 @@ where
             Err(_) => tokio::time::sleep(PAUSE).await,
         }
     }
+}
+
+/// Asks until the answer is `Ok`; gives up after `patience` with the last `Err`.
+///
+/// # Errors
+/// When the condition did not come true in time: what was awaited, and what was seen last.
+pub async fn eventually<T, E: Debug, F: Future<Output = Result<T, E>>>(
+    what: &str,
+    patience: Duration,
+    mut ask: impl FnMut() -> F,
+) -> anyhow::Result<T> {
+    until(Instant::now() + patience, || {
+        let answer = ask();
+        async move { answer.await.map_err(|seen| format!("{seen:?}")) }
+    })
+    .await
+    .with_context(|| format!("waited {patience:?} for {what}; last seen"))
 }
 
 /// Whether a part does its work now.

@@ -1,6 +1,7 @@
-//! A way between two programs that can be cut without either being told: what is sent is swallowed, and nothing is reset.
+//! A way between two programs that can be cut without either being told (what is sent is swallowed, and nothing is reset), or
+//! made slow.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -14,6 +15,7 @@ pub struct Cable {
     /// Where it begins.
     pub address: SocketAddr,
     whole: watch::Sender<bool>,
+    delay: watch::Sender<Duration>,
 }
 
 impl Cable {
@@ -23,12 +25,12 @@ impl Cable {
     /// When there is no port.
     pub async fn to(server: String) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let (whole, watched) = watch::channel(true);
-        let cable = Self { address: listener.local_addr()?, whole };
+        let ((whole, watched), (delay, delayed)) = (watch::channel(true), watch::channel(Duration::ZERO));
+        let cable = Self { address: listener.local_addr()?, whole, delay };
         let server = Arc::new(server);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, server.clone(), watched.clone()));
+                tokio::spawn(carry(client, server.clone(), watched.clone(), delayed.clone()));
             }
         });
         Ok(cable)
@@ -43,9 +45,19 @@ impl Cable {
     pub fn mend(&self) {
         self.whole.send_replace(true);
     }
+
+    /// From now on whatever is sent, up to 16 KiB of it, takes so long in each direction before the next may leave.
+    pub fn delay(&self, by: Duration) {
+        self.delay.send_replace(by);
+    }
 }
 
-async fn carry(client: TcpStream, server: Arc<String>, mut whole: watch::Receiver<bool>) -> std::io::Result<()> {
+async fn carry(
+    client: TcpStream,
+    server: Arc<String>,
+    mut whole: watch::Receiver<bool>,
+    delay: watch::Receiver<Duration>,
+) -> std::io::Result<()> {
     if !*whole.borrow_and_update() {
         return swallow(client).await;
     }
@@ -53,7 +65,8 @@ async fn carry(client: TcpStream, server: Arc<String>, mut whole: watch::Receive
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-    let (there, back) = (forward(from_client, to_server, whole.clone()), forward(from_server, to_client, whole));
+    let there = forward(from_client, to_server, whole.clone(), delay.clone());
+    let back = forward(from_server, to_client, whole, delay);
     // The first side that ends takes the other with it, unless it waits at the cut.
     tokio::select! { ended = there => ended, ended = back => ended }
 }
@@ -63,11 +76,16 @@ async fn forward(
     mut from: tcp::OwnedReadHalf,
     mut to: tcp::OwnedWriteHalf,
     mut whole: watch::Receiver<bool>,
+    delay: watch::Receiver<Duration>,
 ) -> std::io::Result<()> {
     let mut buffer = vec![0_u8; 16 * 1024];
     let mut cut = false;
     loop {
         let read = from.read(&mut buffer).await?;
+        let takes = *delay.borrow();
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
         // A change is a cut, also when it was mended since: the stream of bytes has a hole.
         cut |= whole.has_changed().unwrap_or(true) || !*whole.borrow_and_update();
         match (read, cut) {

@@ -7,7 +7,7 @@ use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::eventually;
+use crate::stack::eventually;
 
 /// What a killed replica had in hand comes to another after the broker's ack wait and the lease of a call.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -134,11 +134,15 @@ impl Screen {
 impl Customer {
     /// Who orders at these services.
     pub fn at(order: impl Into<String>, inventory: impl Into<String>, shipping: impl Into<String>) -> Self {
-        let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(60))
-            .build()
-            .expect("a client without TLS files always builds");
+        let http = client(Duration::from_secs(60));
         Self { http, order: order.into(), inventory: inventory.into(), shipping: shipping.into(), name: "c-1001".into() }
+    }
+
+    /// Who does not wait longer than that for an answer.
+    #[must_use]
+    pub fn impatient(mut self, patience: Duration) -> Self {
+        self.http = client(patience);
+        self
     }
 
     /// Sends the order under a key.
@@ -275,6 +279,10 @@ impl Placed {
         let url = format!("{}/v1/shipments/{}/dispatch", self.customer.shipping, self.id);
         Ok(self.customer.http.post(url).header("Idempotency-Key", key()).send().await?)
     }
+}
+
+fn client(patience: Duration) -> reqwest::Client {
+    reqwest::Client::builder().timeout(patience).build().expect("a client without TLS files always builds")
 }
 
 fn key() -> String {
