@@ -22,7 +22,8 @@ that name, are tests themselves.
 fn the_page_is_what_the_list_says() {
     let mut made = OPENING.to_owned();
     for defence in ensemble::defences::list().expect("the list can be read") {
-        writeln!(made, "| {} | {} | `cargo test {}` |", defence.name, defence.says, defence.test).expect("a string takes everything");
+        writeln!(made, "| {} | {} | `cargo test {}` |", defence.name, defence.says, defence.test)
+            .expect("a string takes everything");
     }
     let held = fs::read_to_string(root().join(PAGE)).unwrap_or_default();
     if held != made && env::var_os("UPDATE_DOCS").is_some() {
@@ -40,7 +41,8 @@ fn every_defence_has_its_test() {
         for filter in filters.split_whitespace() {
             let (module, name) = filter.split_once("::").unwrap_or((filter, ""));
             let is_there = texts.iter().any(|(path, text)| {
-                path.file_stem().is_some_and(|stem| stem == module) && text.contains(&format!("\"{name}")) || text.contains(&format!("\"{filter}"))
+                path.file_stem().is_some_and(|stem| stem == module) && text.contains(&format!("\"{name}"))
+                    || text.contains(&format!("\"{filter}"))
             });
             assert!(is_there, "{}: no test is called {filter}", defence.name);
         }

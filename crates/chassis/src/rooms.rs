@@ -134,13 +134,7 @@ async fn start<S: Service>(
 }
 
 /// What has passed goes through the door of deadlines.
-fn keep_time<S: Service>(
-    doors: &Doors<S>,
-    pools: &Pools,
-    settings: lease::Settings,
-    metrics: &Metrics,
-    shutdown: &Shutdown,
-) {
+fn keep_time<S: Service>(doors: &Doors<S>, pools: &Pools, settings: lease::Settings, metrics: &Metrics, shutdown: &Shutdown) {
     let (lease, strive) = lease("deadlines", settings, pools.background.clone(), metrics.clone(), shutdown.intake());
     shutdown.spawn_taker("deadlines lease", strive);
     let clock = Clock { door: doors.deadlines.clone(), pool: pools.background.clone(), lease };

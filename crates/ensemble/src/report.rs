@@ -14,14 +14,14 @@ use crate::chaos;
 use crate::dead_letters::{Desk, Told};
 use crate::demo::Played;
 use crate::doctor::{Finding, Verdict};
-use crate::{
-    defences,
-    mutants::{Finder, Outcome},
-};
 use crate::part::Service;
 use crate::stack::attention::Needing;
 use crate::stack::standing::Fare;
 use crate::stack::{Addresses, Housing};
+use crate::{
+    defences,
+    mutants::{Finder, Outcome},
+};
 
 /// The four lines of a stack that is up: the API, an order to paste, the demo, how to stop.
 pub fn welcome(addresses: &Addresses) -> String {

@@ -52,8 +52,8 @@ pub use name::Name;
 pub use options::Options;
 pub use partner::Partner;
 pub use ports::Ports;
-pub use replicas::{Balancer, Replica};
 pub(crate) use ports::is_free;
+pub use replicas::{Balancer, Replica};
 pub use secrets::Secrets;
 pub use wait::eventually;
 
