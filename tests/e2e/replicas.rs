@@ -26,7 +26,7 @@ use crate::world::{World, alone};
 /// Between two orders.
 const PACE: Duration = Duration::from_millis(100);
 /// How often one replica of each service dies in its loop.
-const CRASHES: usize = 4;
+const CRASHES: usize = 2;
 /// A lease is 5 s.
 const FOLLOWED: Duration = Duration::from_secs(15);
 
@@ -132,7 +132,7 @@ async fn accepted(customer: &Customer) -> anyhow::Result<String> {
 async fn migrations(world: &World) -> anyhow::Result<BTreeMap<String, i64>> {
     let mut db = PgConnection::connect(&world.addresses.owner_database_url(Service::Payment)).await?;
     let histories: Vec<(String, String)> =
-        sqlx::query_as("select schemaname::text, tablename::text from pg_tables where tablename like '%sqlx_migrations'")
+        sqlx::query_as("select schemaname::text, tablename::text from pg_tables where tablename like '%migrations'")
             .fetch_all(&mut db)
             .await?;
     let mut ran = BTreeMap::new();
