@@ -18,6 +18,7 @@
 mod batches;
 mod explore;
 mod graph;
+mod pair;
 mod replay;
 mod settings;
 mod snapshot;
@@ -64,5 +65,5 @@ pub struct Report {
 /// nothing happens by itself any more; for one order also that there is no cycle without progress, and that from every state a
 /// rest is reached when faults stop. It ends at the first thing that is wrong, or when `watch` breaks.
 pub fn check(settings: Settings, watch: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Report {
-    explore::Search::new(settings).run(watch)
+    if settings.orders == 2 { pair::Pairs::new(settings).run(watch) } else { explore::Search::new(settings).run(watch) }
 }

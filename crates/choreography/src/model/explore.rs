@@ -9,7 +9,6 @@ use super::{
     trace::Counterexample,
     world::{Edge, Kind, World},
 };
-use crate::violations;
 
 /// Shelves and up to two orders in 64 bits.
 const PART_BITS: u32 = 26;
@@ -124,10 +123,7 @@ impl Search {
 
     /// What the six invariants say to a state at rest.
     pub(super) fn violation(&self, state: State) -> Option<String> {
-        let snapshot = self.world.snapshot(state.shelf, &state.parts[..self.world.settings.orders]);
-        let violations = violations(&snapshot);
-        let first = violations.first()?;
-        Some(format!("at rest, {} does not hold: {}", first.invariant.means(), first.what))
+        self.world.violation(state.shelf, &state.parts[..self.world.settings.orders])
     }
 
     /// The shortest way to a state, and some steps more.
