@@ -52,9 +52,13 @@ pub(super) struct Search {
 
 impl Search {
     pub(super) fn new(settings: Settings) -> Self {
+        Self::within(World::new(settings))
+    }
+
+    pub(super) fn within(world: World) -> Self {
         let mut states = States::new();
         states.visit(State { shelf: 0, parts: [0, 0] }.pack(), u32::MAX);
-        Self { world: World::new(settings), states, rests: Vec::new(), steps: 0, depth: 0 }
+        Self { world, states, rests: Vec::new(), steps: 0, depth: 0 }
     }
 
     pub(super) fn run(mut self, watch: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Report {

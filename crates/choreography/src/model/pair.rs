@@ -264,3 +264,6 @@ impl Pairs {
         steps
     }
 }
+
+#[cfg(test)]
+mod tests;
