@@ -76,7 +76,7 @@ impl Pairs {
         if !cut && found.is_none() {
             match self.longest() {
                 Ok(longest) => depth = longest,
-                Err(cycle) => found = Some(cycle),
+                Err((order, part)) => found = Some(self.comes_back(order, part)),
             }
         }
         Report {

@@ -39,19 +39,14 @@ impl Pairs {
 
     /// How many steps a way can have at most. There is no longer one because no order comes back to where it was, whatever the
     /// other does to the shelves meanwhile; so every way ends, and where it ends all is well.
-    pub(super) fn longest(&mut self) -> Result<u32, Counterexample> {
-        let mut longest = 0;
-        for order in 0..2 {
-            match self.longest_of(order) {
-                Ok(steps) => longest += steps,
-                Err(part) => return Err(self.comes_back(order, part)),
-            }
-        }
-        Ok(longest)
+    /// Else which order comes back, and where to.
+    pub(super) fn longest(&self) -> Result<u32, (usize, u32)> {
+        let of = |order: usize| self.longest_of(order).map_err(|part| (order, part));
+        Ok(of(0)? + of(1)?)
     }
 
     /// One order's; or where it comes back to.
-    fn longest_of(&mut self, order: usize) -> Result<u32, u32> {
+    fn longest_of(&self, order: usize) -> Result<u32, u32> {
         let count = self.world.parts[order].len();
         let mut after: Vec<Vec<u32>> = vec![Vec::new(); count];
         for (part, steps) in self.world.expanded(order) {
@@ -82,7 +77,8 @@ impl Pairs {
         }
     }
 
-    fn comes_back(&mut self, order: usize, part: u32) -> Counterexample {
+    /// The shortest way to where the cycle begins.
+    pub(super) fn comes_back(&mut self, order: usize, part: u32) -> Counterexample {
         let holds = |number: &u32| {
             let set = self.products.get(*number).sets[order];
             self.sets.get(set).binary_search(&part).is_ok()
