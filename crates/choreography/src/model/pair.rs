@@ -5,7 +5,8 @@
 //! anywhere that it can be at all. The states after one history of the shelves are therefore a [`Product`]: all that the one can
 //! have come to, times all that the other can. A step that changes the shelves leads from a product to the next: the one who
 //! takes it is where it leads, the other where it was; then both go on as far as they can without changing them again. No two
-//! products are merged that differ, so nothing is added that cannot happen; a test counts both ways.
+//! products are merged that differ, so nothing is added that cannot happen. A test takes the first states of the plain search,
+//! step by step, and finds each in a product.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
