@@ -41,6 +41,9 @@ struct Outlook {
     wrong: Option<(u32, Edge)>,
 }
 
+/// During which of the shelves of a history, and what the order has come to.
+type Place = (usize, u32);
+
 /// A search under way.
 pub(super) struct Pairs {
     world: World,
@@ -230,7 +233,7 @@ impl Pairs {
     /// One order's shortest way there through that history of the shelves: its steps, and during which shelves each is taken.
     fn way(&mut self, order: usize, shelves: &[u32], movers: &[usize], to: u32) -> Vec<(usize, Edge)> {
         let goal = (shelves.len() - 1, to);
-        let mut from: HashMap<(usize, u32), ((usize, u32), Option<Edge>)> = HashMap::from([((0, 0), ((0, 0), None))]);
+        let mut from: HashMap<Place, (Place, Option<Edge>)> = HashMap::from([((0, 0), ((0, 0), None))]);
         let mut waiting = VecDeque::from([(0, 0)]);
         while let Some((during, part)) = waiting.pop_front().filter(|_| !from.contains_key(&goal)) {
             let mut next = Vec::new();
