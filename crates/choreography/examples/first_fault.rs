@@ -40,11 +40,10 @@ fn main() {
 fn worlds() -> Vec<Settings> {
     let calm = Settings { deadline: None, lapse: false, burns: false, ..Settings::one_order() };
     let undisturbed = Settings { deadline: None, ..Settings::one_order() };
-    let mut worlds =
-        vec![Settings::nothing_there(), calm, undisturbed, Settings::last_piece(100_000), Settings::repeated(100_000)];
+    let mut worlds = vec![Settings::nothing_there(), calm, undisturbed, Settings::last_piece(), Settings::repeated(100_000)];
     let healed = Channel::all().into_iter().filter(|channel| *channel != Channel::FATAL);
     worlds.extend(healed.map(Settings::losing));
-    worlds.extend([Settings::one_order(), Settings::repeated(1_000_000), Settings::last_piece(3_000_000)]);
+    worlds.extend([Settings::one_order(), Settings::repeated(1_000_000)]);
     worlds
 }
 

@@ -18,6 +18,7 @@
 mod batches;
 mod explore;
 mod graph;
+mod pair;
 mod replay;
 mod settings;
 mod snapshot;
@@ -35,9 +36,9 @@ pub use trace::Counterexample;
 /// How far a search is.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
-    /// Visited or waiting to be.
+    /// Visited or waiting to be; of two orders, what each can have come to.
     pub states: usize,
-    /// In steps from the first state.
+    /// In steps from the first state; of two orders, the histories of the shelves.
     pub depth: u32,
 }
 
@@ -48,9 +49,9 @@ pub struct Report {
     pub settings: Settings,
     /// How many there are, or were visited.
     pub states: usize,
-    /// From state to state.
+    /// From state to state; of two orders, those of each alone.
     pub steps: u64,
-    /// In steps from the first state.
+    /// In steps from the first state; of two orders, how many steps a way can have at most.
     pub depth: u32,
     /// How many different fates one order can have, the shelves aside.
     pub fates: usize,
@@ -62,7 +63,7 @@ pub struct Report {
 
 /// Searches that world, and checks: what must hold always ([`crate::always`]) in every state; the six invariants wherever
 /// nothing happens by itself any more; for one order also that there is no cycle without progress, and that from every state a
-/// rest is reached when faults stop. It ends at the first thing that is wrong, or when `watch` breaks.
+/// rest is reached when faults stop. Of two orders, that neither comes back to where it was: so every way ends at a rest. It ends at the first thing that is wrong, or when `watch` breaks.
 pub fn check(settings: Settings, watch: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Report {
-    explore::Search::new(settings).run(watch)
+    if settings.orders == 2 { pair::Pairs::new(settings).run(watch) } else { explore::Search::new(settings).run(watch) }
 }

@@ -18,8 +18,6 @@ use crate::{Talk, simulate, workspace};
 
 /// Where the search of one order ends whose events may come again.
 const REPEATED_MAX: usize = 1_000_000;
-/// Where the search of two orders ends.
-const LAST_PIECE_MAX: usize = 3_000_000;
 
 /// Small schedules, and many: what goes wrong does so among few orders.
 const SIMULATED: simulate::Settings = simulate::Settings { schedules: 100_000, seed: 7, orders: 3, only: None, threads: None };
@@ -58,7 +56,7 @@ fn worlds() -> Vec<Settings> {
     let healed = Channel::all().into_iter().filter(|channel| *channel != Channel::FATAL);
     let mut worlds = vec![Settings::one_order(), Settings::nothing_there()];
     worlds.extend(healed.map(Settings::losing));
-    worlds.extend([Settings::repeated(REPEATED_MAX), Settings::last_piece(LAST_PIECE_MAX)]);
+    worlds.extend([Settings::repeated(REPEATED_MAX), Settings::last_piece()]);
     worlds
 }
 

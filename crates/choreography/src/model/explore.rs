@@ -9,7 +9,6 @@ use super::{
     trace::Counterexample,
     world::{Edge, Kind, World},
 };
-use crate::violations;
 
 /// Shelves and up to two orders in 64 bits.
 const PART_BITS: u32 = 26;
@@ -53,9 +52,13 @@ pub(super) struct Search {
 
 impl Search {
     pub(super) fn new(settings: Settings) -> Self {
+        Self::within(World::new(settings))
+    }
+
+    pub(super) fn within(world: World) -> Self {
         let mut states = States::new();
         states.visit(State { shelf: 0, parts: [0, 0] }.pack(), u32::MAX);
-        Self { world: World::new(settings), states, rests: Vec::new(), steps: 0, depth: 0 }
+        Self { world, states, rests: Vec::new(), steps: 0, depth: 0 }
     }
 
     pub(super) fn run(mut self, watch: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Report {
@@ -124,10 +127,7 @@ impl Search {
 
     /// What the six invariants say to a state at rest.
     pub(super) fn violation(&self, state: State) -> Option<String> {
-        let snapshot = self.world.snapshot(state.shelf, &state.parts[..self.world.settings.orders]);
-        let violations = violations(&snapshot);
-        let first = violations.first()?;
-        Some(format!("at rest, {} does not hold: {}", first.invariant.means(), first.what))
+        self.world.violation(state.shelf, &state.parts[..self.world.settings.orders])
     }
 
     /// The shortest way to a state, and some steps more.

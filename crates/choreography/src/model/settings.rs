@@ -77,8 +77,8 @@ impl Settings {
     }
 
     /// Two orders for the last piece, without deadline and lapse, and no key burns.
-    pub const fn last_piece(states_max: usize) -> Self {
-        Self { orders: 2, deadline: None, lapse: false, burns: false, states_max: Some(states_max), ..Self::one_order() }
+    pub const fn last_piece() -> Self {
+        Self { orders: 2, deadline: None, lapse: false, burns: false, ..Self::one_order() }
     }
 
     /// One order, and nothing on the shelf.

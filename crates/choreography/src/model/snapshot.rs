@@ -4,9 +4,16 @@ use events::{EventData as _, EventId, OrderCancelled, OrderRejected};
 use uuid::Uuid;
 
 use super::world::World;
-use crate::{Published, Snapshot, Unfinished};
+use crate::{Published, Snapshot, Unfinished, violations};
 
 impl World {
+    /// What the six invariants say to a state at rest.
+    pub(super) fn violation(&self, shelf: u32, parts: &[u32]) -> Option<String> {
+        let violations = violations(&self.snapshot(shelf, parts));
+        let first = violations.first()?;
+        Some(format!("at rest, {} does not hold: {}", first.invariant.means(), first.what))
+    }
+
     /// Of the events only the ends are there: that each message is taken once is what a state without waiting messages means.
     pub(super) fn snapshot(&self, shelf: u32, parts: &[u32]) -> Snapshot {
         let shelves = self.shelves.get(shelf);

@@ -153,6 +153,12 @@ impl World {
         self.wrongs.get(id)
     }
 
+    /// Where that order was met, each with the steps from there.
+    pub(super) fn expanded(&self, order: usize) -> impl Iterator<Item = (u32, std::ops::Range<usize>)> {
+        let steps = |(from, count): &(u32, u32)| *from as usize..(*from + *count) as usize;
+        self.expanded[order].iter().map(move |((part, _), at)| (*part, steps(at)))
+    }
+
     /// Every step that order may take, from there.
     pub(super) fn steps(&mut self, order: usize, part: u32, shelf: u32) -> std::ops::Range<usize> {
         if let Some((from, count)) = self.expanded[order].get(&(part, shelf)) {
