@@ -12,7 +12,7 @@ Each line is a defence against a fault, and the test that fails without it. `jus
 a time, in a copy of the workspace, and runs that test. (`just defences sweep` takes out those whose name contains that.)
 
 This page is made of `tests/defences.toml`, which has how each is taken out. That each can still be taken out, and that its test still has
-that name, are tests themselves.
+that name, are tests themselves. The whole list has not been run in one go yet: a line is what is expected until `just defences` has shown it.
 
 | defence | what it does | the test that fails without it |
 |---|---|---|
