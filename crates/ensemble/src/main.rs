@@ -11,11 +11,6 @@ use ensemble::{
     Part, Profile, Talk, audit, bench, chaos, check, dead_letters, declared, defences, demo, doctor, mutants, report, simulate,
 };
 
-/// Model and simulator allocate all the time: a third faster with it. (The tests have the chassis', which has one of its own.)
-#[cfg(not(test))]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Starts, watches and shows a stack of Ensemble: four services, no conductor.
 #[derive(Parser)]
 #[command(name = "ensemble", version, arg_required_else_help = true, after_help = VARIABLES)]
