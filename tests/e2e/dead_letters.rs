@@ -372,7 +372,7 @@ async fn paused(world: Arc<World>) -> anyhow::Result<()> {
     inventory.does("consumer/resume", None).await?;
     placed.comes_to_rest().await?.must_be("confirmed", "")?;
     let rested = order.metric(r#"ensemble_saga_duration_seconds_count{outcome="confirmed"}"#).await?;
-    ensure!(rested >= 1.0, "nothing has come to rest");
+    ensure!(rested >= 1.0, "nothing was confirmed");
     let needing = order.sees("attention").await?;
     ensure!(!needing.to_string().contains(&placed.id), "{needing:#}");
     let pending = eventually("nothing to publish", SOON, || async {

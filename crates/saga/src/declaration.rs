@@ -96,6 +96,14 @@ impl Declaration {
         self.step(row.step).is_some_and(|step| step.kind == Kind::Alone && step.says.is_empty() && step.asks.is_empty())
     }
 
+    /// Whether that event tells how a saga has come out. Who says what ends one, says also what lets one stand: what its steps
+    /// behind the pivot say.
+    pub fn tells_outcome(&self, ty: &str) -> bool {
+        let said = |kind: Kind| self.steps.iter().filter(move |step| step.kind == kind).flat_map(|step| step.says);
+        let mut ends = said(Kind::Undo).filter(|event| event.terminal).peekable();
+        ends.peek().is_some() && ends.chain(said(Kind::Retriable)).any(|event| event.ty == ty)
+    }
+
     /// The step of that name.
     pub fn step(&self, name: &str) -> Option<&'static StepDecl> {
         self.steps.iter().find(|step| step.name == name)

@@ -206,8 +206,8 @@ impl<S: Service> Committer<S> {
     }
 
     fn hand_on(&self, effects: Effects<S>, answers: &mut [Option<Answer>], start: Instant) {
-        for (saga, last) in effects.rested() {
-            self.metrics.saga_rested(last, effects.now.since(saga.born()));
+        for (saga, event) in effects.outcomes() {
+            self.metrics.saga_ended(event, effects.now.since(saga.born()));
         }
         let Effects { settled, said, asked, sagas, .. } = effects;
         let spoke: Vec<SagaId> = said.iter().filter_map(|said| said.saga).collect();

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use events::{Envelope, OrderId, SagaId, Timestamp};
+use events::{Envelope, SagaId, Timestamp};
 use saga::{
     Because, Claim, Inputs as _, Receipt,
     batch::{Intent, Taken, Verdict},
@@ -230,13 +230,10 @@ impl<S: Service> Effects<S> {
         }
     }
 
-    /// Sagas that no deadline watches any more, each with the last that was said of it: they have come to rest.
-    pub(super) fn rested(&self) -> impl Iterator<Item = (SagaId, &str)> {
-        let unwatched = self.deadlines.iter().filter(|(_, at)| at.is_none()).map(|((saga, _), _)| OrderId(*saga));
-        unwatched.filter_map(|saga| {
-            let last = self.said.iter().rfind(|said| said.saga == Some(saga))?;
-            Some((saga, &*last.ty))
-        })
+    /// Of what was said, what tells how a saga has come out.
+    pub(super) fn outcomes(&self) -> impl Iterator<Item = (SagaId, &str)> {
+        let told = self.said.iter().filter(|said| S::DECLARATION.tells_outcome(&said.ty));
+        told.filter_map(|said| Some((said.saga?, &*said.ty)))
     }
 
     /// No row of the chassis' would change.

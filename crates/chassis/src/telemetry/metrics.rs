@@ -152,10 +152,10 @@ impl Metrics {
         self.0.probes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(Box::new(probe));
     }
 
-    /// A saga has come to rest. `last` is the type of the event that said so, `order.confirmed.v1`: its second word is the
+    /// A saga came to its end, or is to stand. `event` is the type that says so, `order.confirmed.v1`: its second word is the
     /// outcome.
-    pub fn saga_rested(&self, last: &str, took: Duration) {
-        let outcome = last.split('.').nth(1).unwrap_or(last).to_owned();
+    pub fn saga_ended(&self, event: &str, took: Duration) {
+        let outcome = event.split('.').nth(1).unwrap_or(event).to_owned();
         self.0.saga_duration.record(took.as_secs_f64(), &[KeyValue::new("outcome", outcome)]);
     }
 
@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn every_metric_has_the_name_that_dashboards_use() {
         let (metrics, moment) = (Metrics::detached(), Duration::from_millis(7));
-        metrics.saga_rested("order.confirmed.v1", moment);
+        metrics.saga_ended("order.confirmed.v1", moment);
         metrics.processed("some.subject", Some("poison"), moment);
         metrics.called("partner", "POST", "200", moment);
         metrics.waited(Wait::Outbox, moment);
