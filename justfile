@@ -53,7 +53,7 @@ e2e *flags:
 chaos *flags:
     @cargo ensemble chaos {{ flags }}
 
-# Measures a release build beside its baselines: `--json`, `--kill payment`, `--after 1000000`, `--plot FILE`.
+# Measures a release build beside its baselines: `--json`, `--kill payment`, `--after 1000000`, `--pin`, `--plot FILE`.
 [group('code')]
 bench *flags:
     @cargo run --quiet --release --package ensemble -- bench {{ flags }}

@@ -10,6 +10,7 @@ mod contention;
 mod crash;
 mod crash_points;
 mod databases;
+mod days;
 mod dead_letters;
 mod edge;
 mod expiry;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
     let shared = world::Shared::of(|| Options::default().set_all("STREAM_DEDUP_WINDOW", "100ms"));
     let forgetful = world::Shared::of(forgetful::options);
     let desk = world::Shared::of(dead_letters::options);
+    let days = world::Shared::of(days::options);
     let failing = world::Shared::of(failpoints::options);
     let trials = [
         forward::trials(&shared),
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         dead_letters::trials(&desk),
         repeated::trials(&desk),
         leases::trials(&desk),
+        days::trials(&days),
         databases::trials(),
         partition::trials(),
         replicas::trials(),
@@ -70,11 +73,12 @@ fn main() -> ExitCode {
         failpoints::trials(&failing),
     ];
     let ended = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
-    let closing: Vec<Trial> = [("shared", shared), ("forgetful", forgetful), ("desk", desk), ("failing", failing)]
-        .into_iter()
-        .filter(|(_, stack)| stack.started())
-        .map(|(name, stack)| Trial::test(format!("closing::the_{name}_stack_adds_up"), move || world::told(stack.close())))
-        .collect();
+    let closing: Vec<Trial> =
+        [("shared", shared), ("forgetful", forgetful), ("desk", desk), ("days", days), ("failing", failing)]
+            .into_iter()
+            .filter(|(_, stack)| stack.started())
+            .map(|(name, stack)| Trial::test(format!("closing::the_{name}_stack_adds_up"), move || world::told(stack.close())))
+            .collect();
     if arguments.list || closing.is_empty() {
         return ended.exit_code();
     }

@@ -54,7 +54,7 @@ async fn seen(world: &World, orders: &[Placed]) -> anyhow::Result<Vec<Value>> {
 }
 
 /// Everybody has taken what the broker has for him.
-async fn quiet(world: &World) -> anyhow::Result<()> {
+pub(crate) async fn quiet(world: &World) -> anyhow::Result<()> {
     let broker = &world.broker().await?;
     eventually("everything to be taken", SOON, || async move {
         for service in Service::ALL {

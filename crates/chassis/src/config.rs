@@ -39,6 +39,9 @@ pub struct Config<A: Args> {
     /// Who does what one replica does at a time.
     #[command(flatten)]
     pub lease: crate::lease::Settings,
+    /// How long the past is kept.
+    #[command(flatten)]
+    pub partitions: crate::partitions::Settings,
     /// What is heard.
     #[command(flatten)]
     pub inbox: crate::inbox::Settings,

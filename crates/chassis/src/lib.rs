@@ -32,6 +32,7 @@ pub mod telemetry;
 mod broker;
 mod deadline;
 mod inbox;
+mod partitions;
 mod postgres;
 mod relay;
 mod rooms;
@@ -107,7 +108,7 @@ pub fn statements<S: Service>() -> Vec<(&'static str, &'static str)> {
         relay::STATEMENTS,
         inbox::STATEMENTS,
         admin::STATEMENTS,
-        &[calls::intents::STATEMENTS, deadline::STATEMENTS, lease::STATEMENTS, S::STATEMENTS],
+        &[calls::intents::STATEMENTS, deadline::STATEMENTS, lease::STATEMENTS, partitions::STATEMENTS, S::STATEMENTS],
     ]
     .concat()
     .concat()

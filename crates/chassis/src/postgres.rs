@@ -13,7 +13,7 @@ use sqlx::{
 };
 use tracing::{Instrument as _, Span, instrument::Instrumented};
 
-use crate::{admin::Health, commit::Kind};
+use crate::{admin::Health, commit::Kind, partitions};
 
 /// Where the database is.
 #[derive(Args, Clone, Debug)]
@@ -130,11 +130,16 @@ fn options(service: &str, url: &SecretString) -> sqlx::Result<PgConnectOptions> 
     ]))
 }
 
-/// Brings both schemas up to date: the chassis', then the service's, each with its own history. Waits for the database, and
-/// for whoever is migrating already (sqlx holds an advisory lock).
-pub(crate) async fn migrate(settings: &Settings, own: fn() -> Migrator) -> anyhow::Result<()> {
+/// As the owner of the tables: for migrations and partitions.
+pub(crate) fn owner(settings: &Settings) -> anyhow::Result<PgConnectOptions> {
     let url = settings.database_owner_url.as_ref().unwrap_or(&settings.database_url);
-    let options = PgConnectOptions::from_str(url.expose_secret()).context("DATABASE_OWNER_URL is wrong")?;
+    PgConnectOptions::from_str(url.expose_secret()).context("DATABASE_OWNER_URL is wrong")
+}
+
+/// Brings both schemas up to date: the chassis', then the service's, each with its own history; then makes the partitions that
+/// the first insert needs. Waits for the database, and for whoever is migrating already (sqlx holds an advisory lock).
+pub(crate) async fn migrate(settings: &Settings, own: fn() -> Migrator, retention: Duration) -> anyhow::Result<()> {
+    let options = owner(settings)?;
     let attempt = || async {
         let mut conn = PgConnection::connect_with(&options).await?;
         let mut chassis = sqlx::migrate!();
@@ -145,6 +150,7 @@ pub(crate) async fn migrate(settings: &Settings, own: fn() -> Migrator) -> anyho
             migrations.set_ignore_missing(true);
             migrations.run(&mut conn).await?;
         }
+        partitions::make(&mut conn, retention).await?;
         conn.close().await?;
         Ok(())
     };

@@ -22,7 +22,8 @@ use crate::{
     edge,
     inbox::{self, Inbox},
     lease::{self, Lease, lease},
-    postgres::{Pools, migrate},
+    partitions::{READER_PATIENCE, Upkeep},
+    postgres::{Pools, migrate, owner},
     relay::{self, Backlog, Marks, Reconciler, Sweep},
     service::{Partner, Service},
     shutdown::{End, Shutdown},
@@ -98,7 +99,8 @@ async fn start<S: Service>(
     let desk = admin::operators::Slot::<S>::default();
     let router = admin::router(health, metrics.clone(), admin::operators::routes(desk.clone()));
     shutdown.spawn_worker("admin", served(admin::serve(operators, router, shutdown.work())));
-    migrate(&config.postgres, S::migrations).await?;
+    migrate(&config.postgres, S::migrations, config.partitions.retention).await?;
+    keep_partitions::<S>(&config, &pools, &metrics, shutdown)?;
 
     let rooms = open_doors::<S>(&config, &pools, &broker, &metrics, shutdown);
     seed(&rooms.doors, &config.own).await?;
@@ -130,6 +132,30 @@ async fn start<S: Service>(
     inbox::prepare(&inbox).await;
     inbox::start(&inbox, (rooms.reconciling, config.relay.reconcile_interval), shutdown);
     drop(starting);
+    Ok(())
+}
+
+/// Makes partitions ahead, and drops those whose sagas have ended.
+fn keep_partitions<S: Service>(
+    config: &Config<S::Settings>,
+    pools: &Pools,
+    metrics: &Metrics,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        config.partitions.retention > config.broker.stream_age_max,
+        "RETENTION is wrong: it should be longer than STREAM_AGE_MAX, for what the stream still holds may come again"
+    );
+    let (lease, strive) = lease("partitions", config.lease, pools.background.clone(), metrics.clone(), shutdown.intake());
+    shutdown.spawn_taker("partitions lease", strive);
+    let upkeep = Upkeep {
+        lease,
+        owner: owner(&config.postgres)?.options([("lock_timeout", READER_PATIENCE)]),
+        pool: pools.background.clone(),
+        metrics: metrics.clone(),
+        settings: config.partitions.clone(),
+    };
+    shutdown.spawn_taker("partitions", upkeep.run::<S>(shutdown.intake()));
     Ok(())
 }
 

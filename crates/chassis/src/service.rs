@@ -55,6 +55,15 @@ pub trait Service: Participant {
         std::future::ready(Ok(None))
     }
 
+    /// Whether a saga born between these has not ended here, as far as the service alone knows: its day is kept. Of what the
+    /// chassis itself has in hand it need not speak.
+    ///
+    /// # Errors
+    /// What the database says.
+    fn has_open_between(_pool: &PgPool, _first: SagaId, _until: SagaId) -> impl Future<Output = sqlx::Result<bool>> + Send {
+        std::future::ready(Ok(false))
+    }
+
     /// Whom its calls go to. None for a service whose table has no `asks`.
     ///
     /// # Errors

@@ -109,7 +109,7 @@ fn rest(all: &Snapshot, found: &mut Found) {
             ends.entry(order).or_default().push(&event.ty);
         }
     }
-    for (id, order) in &all.orders {
+    for (id, order) in all.orders.iter().filter(|(id, _)| id.birth_ms() >= all.logged_since_ms) {
         let said = ends.get(id).map_or(&[][..], Vec::as_slice);
         let expected: &[&str] = match &order.standing {
             Standing::Rejected { .. } => &["order.rejected.v1"],

@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub charges: Vec<Charge>,
     /// The carrier's own ledger.
     pub bookings: Vec<Booking>,
+    /// The log of orders that were born before this moment may have been dropped, in milliseconds since 1970; 0 when all is there.
+    pub logged_since_ms: u64,
     /// Every outbox.
     pub published: Vec<Published>,
     /// Every reader's claims.

@@ -7,7 +7,7 @@ mod read;
 use std::{
     collections::BTreeSet,
     fmt,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use choreography::{Violation, violations};

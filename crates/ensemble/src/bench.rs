@@ -16,6 +16,7 @@ mod history;
 mod idle;
 mod meters;
 mod open_loop;
+mod pin;
 mod plot;
 mod samples;
 
@@ -61,6 +62,9 @@ pub struct Settings {
     /// Measures again after so many orders have ended, such as 1000000; to write them takes some minutes.
     #[arg(long, value_name = "ORDERS")]
     after: Option<u32>,
+    /// Measures again while a transaction in each database keeps what it has seen, as a dump does; for as long as `--seconds` says.
+    #[arg(long)]
+    pin: bool,
     /// Where the picture of latency over time goes.
     #[arg(long, value_name = "FILE", default_value = "target/ensemble/bench.svg")]
     plot: PathBuf,
@@ -104,13 +108,14 @@ async fn usual(settings: &Settings, talk: &Talk) -> anyhow::Result<Usual> {
     step.done(&format!("{} orders", report.orders));
     report.must_be_clean()?;
 
+    let pinned = if settings.pin { Some(pinned(&stack, &customers, settings, talk).await?) } else { None };
     let after = match settings.after {
         Some(orders) => Some(after(&stack, &customers, orders, settings, talk).await?),
         None => None,
     };
     stack.finish().await?;
     let measured = Measured { alone: Some(alone), loaded: vec![some, most] };
-    Ok(Usual { measured, rss_at_rest_mib, rss_mib, commit, commit_to_published, open_loop, samples, after })
+    Ok(Usual { measured, rss_at_rest_mib, rss_mib, commit, commit_to_published, open_loop, samples, pinned, after })
 }
 
 /// Orders at their own rate, and the fault in their midst, if one is asked for.
@@ -135,6 +140,16 @@ async fn open_loop_with_fault(
     let fault = fault::seen(part, time, &samples, whole)?;
     step.done(&fault.to_string());
     Ok((samples, Some(fault)))
+}
+
+/// The greatest load once more, while nothing that is deleted or updated can be cleared away.
+async fn pinned(stack: &Stack, customers: &Customers, settings: &Settings, talk: &Talk) -> anyhow::Result<Loaded> {
+    let pin = pin::Pin::set(stack).await?;
+    // A part that was killed is another process by now.
+    let mut meters = Meters::of(stack, processes(stack)).await?;
+    let loaded = closed_loop_with_cost("pinned", customers, &mut meters, settings.in_flight, settings, talk).await?;
+    pin.lift().await?;
+    Ok(loaded)
 }
 
 /// The greatest load once more, on a system that is not empty.

@@ -90,3 +90,46 @@ async fn nothing_is_left_behind_whether_finished_or_dropped() {
         }
     }
 }
+
+/// As the services do it, up to that version; the rest comes with the next call.
+async fn migrate_chassis(owner: &mut PgConnection, versions: std::ops::RangeInclusive<u32>) {
+    let folder = ensemble::root().join("crates/chassis/migrations");
+    let mut files: Vec<PathBuf> = folder.read_dir().expect("a folder").map(|file| file.expect("a file").path()).collect();
+    files.sort();
+    for (_, file) in (1..).zip(files).filter(|(version, _)| versions.contains(version)) {
+        let migration = std::fs::read_to_string(&file).expect("readable");
+        let migrated = sqlx::raw_sql(sqlx::AssertSqlSafe(migration)).execute(&mut *owner).await;
+        migrated.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    }
+}
+
+#[tokio::test]
+async fn what_was_there_before_partitions_is_kept_and_the_service_cannot_make_any() {
+    let stack = ground().await;
+    let mut owner = PgConnection::connect(&stack.addresses().owner_database_url(Service::Order)).await.expect("connected");
+    migrate_chassis(&mut owner, 1..=5).await;
+    let before = [
+        "insert into chassis.claims (id, door, type, source, happened, taken_at)
+            select gen_random_uuid(), 'event', 'a.b.v1', 'a', now(), now() from generate_series(1, 100)",
+        "insert into chassis.claims (id, door, type, source, happened, taken_at)
+            values ((overlay(lpad(to_hex((extract(epoch from now()) * 1000)::bigint), 12, '0') placing '-' from 9 for 0)
+                || '-8000-8000-000000000000')::uuid, 'event', 'a.b.v1', 'a', now(), now())",
+        "insert into chassis.outbox (id, type, body, said_at)
+            select gen_random_uuid(), 'a.b.v1', '{}', now() from generate_series(1, 100)",
+    ];
+    for statement in before {
+        sqlx::query(statement).execute(&mut owner).await.expect("as it was");
+    }
+    migrate_chassis(&mut owner, 6..=u32::MAX).await;
+    let kept = "select (select count(*) from chassis.claims where late), (select count(*) from chassis.outbox where late)";
+    let kept: (i64, i64) = sqlx::query_as(kept).fetch_one(&mut owner).await.expect("both tables");
+    assert_eq!(kept, (101, 100));
+    let made = "select chassis.make_day(day::integer) from (select extract(epoch from now())::bigint / 86400 + n as day
+        from generate_series(0, 1) as n) as days order by day";
+    let made: Vec<bool> = sqlx::query_scalar(made).fetch_all(&mut owner).await.expect("made");
+    assert_eq!(made, [false, true], "what is claimed today must be found today");
+
+    let refused = refusal(&stack.database_url(Service::Order), "select chassis.make_day(0)").await;
+    assert!(refused.contains("permission denied"), "{refused}");
+    stack.finish().await.expect("in good order");
+}

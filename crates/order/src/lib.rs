@@ -61,6 +61,10 @@ mod shell {
             document::shown(store::read(pool, saga).await?)
         }
 
+        async fn has_open_between(pool: &PgPool, first: SagaId, until: SagaId) -> sqlx::Result<bool> {
+            store::has_open_between(pool, first, until).await
+        }
+
         fn routes(house: House<Self>) -> OpenApiRouter {
             api::routes(house)
         }

@@ -29,6 +29,10 @@ chassis::statements! {
 
     READ = "select purchase from orders where order_id = $1";
 
+    /// A confirmed order may still be cancelled.
+    OPEN = "select exists (select from orders where order_id >= $1 and order_id < $2
+            and status in ('placed', 'confirmed', 'compensating'))";
+
     STATUS = "select status from orders where order_id = $1";
 
     LIST = "select order_id, purchase from orders
@@ -96,6 +100,11 @@ async fn save_catalog(conn: &mut PgConnection, orders: &Orders) -> sqlx::Result<
 pub(crate) async fn read(pool: &PgPool, order: OrderId) -> sqlx::Result<Option<Purchase>> {
     let found: Option<(Json<Purchase>,)> = sqlx::query_as(READ).bind(order.0).fetch_optional(pool).await?;
     Ok(found.map(|(Json(purchase),)| purchase))
+}
+
+/// Whether one of those born between these has not ended.
+pub(crate) async fn has_open_between(pool: &PgPool, first: OrderId, until: OrderId) -> sqlx::Result<bool> {
+    sqlx::query_scalar(OPEN).bind(first.0).bind(until.0).fetch_one(pool).await
 }
 
 /// How it stands, if there is such an order.

@@ -13,24 +13,29 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::committer::Batch;
-use crate::{postgres::spanned, service::Service};
+use crate::{
+    partitions::{bounds, day, late},
+    postgres::spanned,
+    service::Service,
+};
 
 crate::statements! {
     /// Sagas first, then ids, each in order, so that two batches cannot wait for each other. Whoever has one of them in hand
     /// is waited for. The sagas are locked by name, for a row that does not exist yet cannot be: of two replicas that both
     /// found none, the second would write over what the first has made.
-    CLAIM = "with locked as materialized (
+    CLAIM = concat!("with locked as materialized (
                  select pg_advisory_xact_lock(key) from (
                      select distinct uuid_hash_extended(saga, 0) as key from unnest($3::uuid[]) as saga where saga is not null order by key
                  ) as sagas
              )
-             insert into chassis.claims (id, door, saga, type, source, happened, causation, trace_id, content, taken_at)
-             select c.*, $10 from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[],
-                                         $7::uuid[], $8::uuid[], $9::bytea[])
-                 as c (id, door, saga, type, source, happened, causation, trace_id, content)
+             insert into chassis.claims (late, id, door, saga, type, source, happened, causation, trace_id, content, taken_at)
+             select ", late!(), ", c.id, c.door, c.saga, c.type, c.source, c.happened, c.causation, c.trace_id, c.content, $10
+             from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[], $7::uuid[], $8::uuid[],
+                         $9::bytea[], $11::integer[])
+                 as c (id, door, saga, type, source, happened, causation, trace_id, content, day)
              where (select count(*) from locked) >= 0
              order by c.id
-             on conflict (id) do nothing returning id";
+             on conflict (id, late) do nothing returning id");
 
     /// The same key may stand twice in a batch, where a client gave up and asked again; each has drawn a saga of its own. The
     /// first takes effect, so it must be the first that is kept: an order of ids alone leaves open which.
@@ -47,7 +52,7 @@ crate::statements! {
              order by r.id, r.place
              on conflict (id) do nothing returning id";
 
-    CONTENT = "select id, content from chassis.claims where id = any($1::uuid[])";
+    CONTENT = "select id, content from chassis.claims where id = any($1::uuid[]) and id between $2 and $3";
 
     ANSWERS = "select id, fingerprint, status, body from chassis.requests where id = any($1::uuid[])";
 
@@ -137,13 +142,16 @@ async fn claim_others<S: Service>(
         .bind(causations)
         .bind(rows.traces)
         .bind(&rows.contents)
-        .bind(now);
+        .bind(now)
+        .bind(rows.ids.iter().copied().map(day).collect::<Vec<_>>());
     let ours: HashSet<Uuid> = spanned("insert chassis.claims", claim.fetch_all(&mut *conn)).await?.into_iter().collect();
     let before: Vec<Uuid> = rows.ids.iter().copied().filter(|id| !ours.contains(id)).collect();
     if before.is_empty() {
         return Ok(());
     }
     let stored = sqlx::query_as::<_, (Uuid, Option<Vec<u8>>)>(CONTENT).bind(&before);
+    let (least, greatest) = bounds(&before);
+    let stored = stored.bind(least).bind(greatest);
     let stored: HashMap<Uuid, Option<Vec<u8>>> =
         spanned("select chassis.claims", stored.fetch_all(conn)).await?.into_iter().collect();
     for (id, content) in rows.ids.iter().zip(&rows.contents).filter(|(id, _)| !ours.contains(id)) {

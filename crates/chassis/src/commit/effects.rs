@@ -17,7 +17,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{About, Asked, HANDED_FOR, Said, Settled, claims::Claimed, committer::Batch, transaction::Fault};
-use crate::{postgres::spanned, service::Service};
+use crate::{
+    partitions::{bounds, day, late},
+    postgres::spanned,
+    service::Service,
+};
 
 /// An event with its headers is not larger, in bytes: the broker takes half as much again.
 const MESSAGE_MAX: usize = 256 * 1024;
@@ -25,12 +29,12 @@ const MESSAGE_MAX: usize = 256 * 1024;
 crate::statements! {
     /// Everything at once: rows by id, no row twice, and the saga's own row is locked before any of its deadlines. Tables that
     /// are empty at times are met by `= any`, for which there is but one plan: a join is planned for what was there then.
-    WRITE = "with said as (
-        insert into chassis.outbox (id, saga, type, body, causation, traceparent, tracestate, said_at)
-        select e.id, e.saga, e.type, convert_from(e.body, 'UTF8'), e.causation, e.traceparent, e.tracestate, $8
-        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::uuid[], $6::text[], $7::text[])
-            as e (id, saga, type, body, causation, traceparent, tracestate)
-        on conflict (id) do nothing returning id
+    WRITE = concat!("with said as (
+        insert into chassis.outbox (late, id, saga, type, body, causation, traceparent, tracestate, said_at)
+        select ", late!(), ", c.id, c.saga, c.type, convert_from(c.body, 'UTF8'), c.causation, c.traceparent, c.tracestate, $8
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::uuid[], $6::text[], $7::text[], $22::integer[])
+            as c (id, saga, type, body, causation, traceparent, tracestate, day)
+        on conflict (id, late) do nothing returning id
     ), pending as (
         insert into chassis.outbox_pending (id) select unnest($1::uuid[]) on conflict (id) do nothing
     ), asked as (
@@ -48,21 +52,23 @@ crate::statements! {
     ), dropped as (
         delete from chassis.deadlines where saga = any($20::uuid[])
             and (saga, name) in (select gone.saga, gone.name from unnest($20::uuid[], $21::text[]) as gone (saga, name))
-    ), quiet as (
-        update chassis.claims as c set because = q.because
-        from unnest($22::uuid[], $23::text[]) as q (id, because) where c.id = q.id
     ), told as (
         update chassis.requests as r set because = t.because, status = t.status, body = t.body
-        from unnest($24::uuid[], $25::text[], $26::integer[], $27::text[]) as t (id, because, status, body) where r.id = t.id
-    ), freed as (
-        delete from chassis.claims where id = any($28::uuid[])
+        from unnest($23::uuid[], $24::text[], $25::integer[], $26::text[]) as t (id, because, status, body) where r.id = t.id
     ), freed_requests as (
-        delete from chassis.requests where id = any($29::uuid[])
+        delete from chassis.requests where id = any($27::uuid[])
     )
-    select count(*) from said";
+    select count(*) from said");
 
-    SAID_OTHERWISE = "select e.id from unnest($1::uuid[], $2::bytea[]) as e (id, body)
-        join chassis.outbox as o on o.id = e.id where o.body <> convert_from(e.body, 'UTF8')";
+    /// Apart from the rest, and only where there is something: of a table with partitions all are opened for an update, but those
+    /// outside the bounds.
+    QUIET = "update chassis.claims set because = ($2::text[])[array_position($1::uuid[], id)]
+        where id = any($1::uuid[]) and id between $3 and $4";
+
+    FREE = "delete from chassis.claims where id = any($1::uuid[]) and id between $2 and $3";
+
+    SAID_OTHERWISE = "select id from chassis.outbox where id = any($1::uuid[]) and id between $3 and $4
+        and body <> convert_from(($2::bytea[])[array_position($1::uuid[], id)], 'UTF8')";
 }
 
 /// What a batch brings about, and what everybody is told of it.
@@ -253,6 +259,7 @@ impl<S: Service> Effects<S> {
         if self.is_empty() {
             return Ok(());
         }
+        self.settle_claims(conn).await?;
         let said = &self.said;
         let standing = || self.deadlines.iter().filter_map(|((saga, name), at)| Some((*saga, *name, (*at)?)));
         let dropped = || self.deadlines.iter().filter(|(_, at)| at.is_none()).map(|(key, _)| key);
@@ -278,23 +285,39 @@ impl<S: Service> Effects<S> {
             .bind(standing().map(|(_, _, at)| OffsetDateTime::from(at)).collect::<Vec<_>>())
             .bind(dropped().map(|(saga, _)| *saga).collect::<Vec<_>>())
             .bind(dropped().map(|(_, name)| *name).collect::<Vec<_>>())
-            .bind(&self.quiet.0)
-            .bind(&self.quiet.1)
+            .bind(said.iter().map(|said| day(said.id.0)).collect::<Vec<_>>())
             .bind(&self.told.ids)
             .bind(&self.told.because)
             .bind(&self.told.statuses)
             .bind(&self.told.bodies)
-            .bind(&self.freed)
             .bind(&self.freed_requests);
         let written = spanned("insert chassis.outbox", written.fetch_one(&mut *conn)).await?;
         if usize::try_from(written).is_ok_and(|written| written == said.len()) { Ok(()) } else { self.compare(conn).await }
+    }
+
+    /// What the claims say beside that they were taken, and those of which nothing came.
+    async fn settle_claims(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
+        let (quiet, why) = &self.quiet;
+        if !quiet.is_empty() {
+            let (least, greatest) = bounds(quiet);
+            let quiet = sqlx::query(QUIET).bind(quiet).bind(why).bind(least).bind(greatest);
+            spanned("update chassis.claims", quiet.execute(&mut *conn)).await?;
+        }
+        if !self.freed.is_empty() {
+            let (least, greatest) = bounds(&self.freed);
+            let free = sqlx::query(FREE).bind(&self.freed).bind(least).bind(greatest);
+            spanned("delete chassis.claims", free.execute(conn)).await?;
+        }
+        Ok(())
     }
 
     /// Some of it had been said before: the same, one hopes.
     async fn compare(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
         let ids: Vec<Uuid> = self.said.iter().map(|said| said.id.0).collect();
         let bodies: Vec<&[u8]> = self.said.iter().map(|said| &*said.body).collect();
-        let otherwise = sqlx::query_scalar::<_, Uuid>(SAID_OTHERWISE).bind(ids).bind(bodies);
+        let otherwise = sqlx::query_scalar::<_, Uuid>(SAID_OTHERWISE).bind(&ids).bind(bodies);
+        let (least, greatest) = bounds(&ids);
+        let otherwise = otherwise.bind(least).bind(greatest);
         for id in spanned("select chassis.outbox", otherwise.fetch_all(conn)).await? {
             tracing::error!(%id, "an event was said before with other content under the same id: the first stands");
         }

@@ -76,6 +76,8 @@ struct Inner {
     consumer_lag: Gauge<u64>,
     parked: Gauge<u64>,
     dead_letters: Gauge<u64>,
+    partitions_ahead: Gauge<u64>,
+    partitions_held: Gauge<u64>,
     lease_held: Gauge<u64>,
     circuit_state: Gauge<u64>,
     bulkhead_in_use: Gauge<u64>,
@@ -133,6 +135,12 @@ impl Metrics {
             consumer_lag: gauge(&meter, "ensemble.consumer_lag", "Messages that a consumer has not taken yet."),
             parked: gauge(&meter, "ensemble.parked", "Deliveries that came too early and wait."),
             dead_letters: gauge(&meter, "ensemble.dead_letters", "Deliveries that nobody will try again by themselves."),
+            partitions_ahead: gauge(&meter, "ensemble.partitions_ahead", "Days after today that have their partitions."),
+            partitions_held: gauge(
+                &meter,
+                "ensemble.partitions_held",
+                "Days past retention that are kept for what has not ended.",
+            ),
             lease_held: gauge(&meter, "ensemble.lease_held", "1 where this replica leads the job."),
             circuit_state: gauge(&meter, "ensemble.circuit_state", "0 closed, 1 half open, 2 open."),
             bulkhead_in_use: gauge(&meter, "ensemble.bulkhead_in_use", "Calls under way in a compartment."),
@@ -248,6 +256,16 @@ impl Metrics {
         self.0.dead_letters.record(count, &[]);
     }
 
+    /// Days after today that have their partitions.
+    pub(crate) fn set_partitions_ahead(&self, days: u64) {
+        self.0.partitions_ahead.record(days, &[]);
+    }
+
+    /// Days past retention that are kept for what has not ended.
+    pub(crate) fn set_partitions_held(&self, days: u64) {
+        self.0.partitions_held.record(days, &[]);
+    }
+
     /// Whether this replica leads the job.
     pub fn set_lease_held(&self, job: &'static str, held: bool) {
         self.0.lease_held.record(u64::from(held), &[KeyValue::new("job", job)]);
@@ -299,6 +317,8 @@ mod tests {
         metrics.set_consumer_lag("a-consumer", 1);
         metrics.set_parked(1);
         metrics.set_dead_letters(1);
+        metrics.set_partitions_ahead(7);
+        metrics.set_partitions_held(1);
         metrics.set_lease_held("sweep", true);
         metrics.probe(|metrics| metrics.set_circuit_state("partner", 2));
         metrics.probe(|metrics| metrics.set_bulkhead_in_use("partner", 5));
@@ -322,6 +342,8 @@ mod tests {
             r#"ensemble_consumer_lag{consumer="a-consumer"} 1"#,
             "ensemble_parked 1",
             "ensemble_dead_letters 1",
+            "ensemble_partitions_ahead 7",
+            "ensemble_partitions_held 1",
             r#"ensemble_lease_held{job="sweep"} 1"#,
             r#"ensemble_circuit_state{dependency="partner"} 2"#,
             r#"ensemble_bulkhead_in_use{compartment="partner"} 5"#,

@@ -1,6 +1,9 @@
 //! Everything that is known of all orders, from four databases and two ledgers.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::Context as _;
 use choreography::{Booking, Charge, Claimed, Published, Snapshot, Unfinished};
@@ -18,7 +21,9 @@ const AT_ONE_MOMENT: &str = "begin isolation level repeatable read, read only";
 
 /// The whole, without what is about no order and younger than `grace`; and what operators have decided.
 pub(super) async fn everything(addresses: &Addresses, grace: Duration) -> anyhow::Result<(Snapshot, Vec<Settled>)> {
-    let (mut all, mut decided) = (Snapshot::default(), Vec::new());
+    let since = SystemTime::now().duration_since(UNIX_EPOCH)?.saturating_sub(LOGGED_FOR).as_millis();
+    let mut all = Snapshot { logged_since_ms: u64::try_from(since)?, ..Snapshot::default() };
+    let mut decided = Vec::new();
     for service in Service::ALL {
         let mut db = database(addresses, service).await?;
         let mut moment = db.begin_with(AT_ONE_MOMENT).await?;
@@ -98,8 +103,12 @@ fn stock(row: PgRow) -> sqlx::Result<(Sku, inventory::Stock)> {
     Ok((Sku(row.try_get("sku")?), stock))
 }
 
+/// What was said before is dropped some time, by one service sooner than by another.
+const LOGGED_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+
 const PUBLISHED: &str = "select id, type, saga, encode(sha256(convert_to(body, 'UTF8')), 'hex') from chassis.outbox
-    where saga is not null or said_at < clock_timestamp() - make_interval(secs => $1)";
+    where said_at > to_timestamp($2::bigint / 1000)
+        and (saga is not null or said_at < clock_timestamp() - make_interval(secs => $1))";
 const CLAIMED: &str = "select id, encode(content, 'hex') from chassis.claims where door = 'event'";
 const DEAD: &str = "select id, saga from chassis.dead_letters where state = 'dead'";
 const UNFINISHED: &str = "
@@ -115,7 +124,7 @@ async fn log(service: Service, db: &mut PgConnection, grace: Duration, all: &mut
     let name = service.name();
     let order = |saga: Option<Uuid>| saga.map(OrderId);
     let published: Vec<(Uuid, String, Option<Uuid>, String)> =
-        sqlx::query_as(PUBLISHED).bind(grace.as_secs_f64()).fetch_all(&mut *db).await?;
+        sqlx::query_as(PUBLISHED).bind(grace.as_secs_f64()).bind(all.logged_since_ms.cast_signed()).fetch_all(&mut *db).await?;
     all.published.extend(published.into_iter().map(|(id, ty, saga, content_hash)| Published {
         id: EventId(id),
         ty,

@@ -87,6 +87,7 @@ pub(super) struct Usual {
     pub(super) commit_to_published: Latency,
     pub(super) open_loop: OpenLoop,
     pub(super) samples: Vec<Sample>,
+    pub(super) pinned: Option<Loaded>,
     pub(super) after: Option<Loaded>,
 }
 
@@ -113,6 +114,8 @@ pub struct Figures {
     pub commit_to_published_ratio_to_commit: f64,
     /// Sagas per second after many orders (a million, by its name) beside those on an empty system; with `--after` alone.
     pub ratio_after_1m: Option<f64>,
+    /// Sagas per second while a long transaction keeps what it has seen, beside those without one; with `--pin` alone.
+    pub ratio_while_pinned: Option<f64>,
     /// Resident memory of each process at rest, before any order, in MiB.
     pub rss_at_rest_mib: ByProcess,
     /// The same after the loads.
@@ -125,6 +128,9 @@ pub struct Figures {
     pub dbos: Measured,
     /// Ensemble, when orders come at their own rate.
     pub open_loop: OpenLoop,
+    /// Ensemble beside a long transaction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Loaded>,
     /// Ensemble after many orders.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Loaded>,
@@ -150,12 +156,14 @@ impl Figures {
             commit_to_published_p50_ms: published,
             commit_to_published_ratio_to_commit: published / commit,
             ratio_after_1m: usual.after.as_ref().map(|after| after.sagas_per_second / most),
+            ratio_while_pinned: usual.pinned.as_ref().map(|pinned| pinned.sagas_per_second / most),
             rss_at_rest_mib: usual.rss_at_rest_mib,
             rss_mib: usual.rss_mib,
             ensemble: usual.measured,
             textbook,
             dbos,
             open_loop: usual.open_loop,
+            pinned: usual.pinned,
             after: usual.after,
             seconds: settings.seconds,
             machine: Machine::here(),
@@ -172,6 +180,9 @@ impl Figures {
             for loaded in &measured.loaded {
                 table.add_row(row(name, loaded.in_flight, loaded.latency, Some(loaded)));
             }
+        }
+        if let Some(pinned) = &self.pinned {
+            table.add_row(row("beside a long transaction", pinned.in_flight, pinned.latency, Some(pinned)));
         }
         if let Some(after) = &self.after {
             table.add_row(row("after many orders", after.in_flight, after.latency, Some(after)));
@@ -215,6 +226,9 @@ impl Figures {
         ]);
         if let Some(ratio) = self.ratio_after_1m {
             table.add_row(["sagas per second after many orders".to_owned(), String::new(), format!("{ratio:.2} x")]);
+        }
+        if let Some(ratio) = self.ratio_while_pinned {
+            table.add_row(["sagas per second beside a long transaction".to_owned(), String::new(), format!("{ratio:.2} x")]);
         }
         right_from(&mut table, 1);
         table
@@ -293,6 +307,7 @@ mod tests {
             commit_to_published: latency(2.0),
             open_loop: OpenLoop { rate: 540.0, latency: latency(7.0), fault: None },
             samples: vec![],
+            pinned: measured(855.0, 6.0).loaded.pop(),
             after: measured(810.0, 6.0).loaded.pop(),
         };
         let settings = Settings {
@@ -302,6 +317,7 @@ mod tests {
             rate: None,
             kill: None,
             after: Some(1_000_000),
+            pin: true,
             plot: "p".into(),
         };
         Figures::of(&settings, usual, measured(100.0, 9.0), measured(300.0, 3.0))
@@ -313,6 +329,7 @@ mod tests {
         assert_eq!((figures.ratio_to_dbos, figures.ratio_to_textbook), (3.0, 9.0));
         assert_eq!((figures.alone_p50_ratio_to_dbos, figures.alone_p50_ratio_to_commit), (2.0, 12.0));
         assert_eq!((figures.commit_to_published_ratio_to_commit, figures.ratio_after_1m), (4.0, Some(0.9)));
+        assert_eq!(figures.ratio_while_pinned, Some(0.95));
     }
 
     #[test]
@@ -327,6 +344,7 @@ mod tests {
             "alone_p50_ratio_to_commit",
             "commit_to_published_ratio_to_commit",
             "ratio_after_1m",
+            "ratio_while_pinned",
         ];
         for name in wanted {
             assert!(object[name].is_f64(), "{name} in {object:#}");

@@ -3,7 +3,7 @@
 //! One order is played to its end, and every row that it left in the four databases is written again, as often as asked
 //! for. What belongs to a saga begins with the saga's birth (the first 48 bits of its ids): another birth in place of that
 //! one, in ids and documents alike, makes another saga of it. All moments move by as much: beyond the age that the streams
-//! keep, so that nobody looks for these events in a stream, and nobody has their claims of commands any more.
+//! keep, so that nobody looks for these events in a stream, and within that for which the services keep a day.
 
 use anyhow::ensure;
 use futures_util::future::try_join_all;
@@ -13,8 +13,9 @@ use uuid::Uuid;
 use super::customers::Customers;
 use crate::{Service, Stack, Talk};
 
-/// Far behind the streams' greatest age, in milliseconds: 100 days.
-const LONG_AGO: i64 = 100 * 24 * 60 * 60 * 1000;
+/// Behind the streams' greatest age and before the services' retention, in milliseconds: 10 days.
+const LONG_AGO: i64 = 10 * DAY;
+const DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// The tables that keep what has ended. The others hold what is under way, or for a day.
 const CHASSIS: [&str; 2] = ["chassis.claims", "chassis.outbox"];
@@ -32,6 +33,9 @@ const fn own(service: Service) -> &'static str {
 const COLUMNS: &str = "select attname::text, format_type(atttypid, null) from pg_attribute
     where attrelid = $1::text::regclass and attnum > 0 and not attisdropped and attgenerated = '' order by attnum";
 
+/// Days of the past have no partitions of themselves.
+const MAKE: &str = "select count(*) filter (where chassis.make_day(day)) from generate_series($1::integer, $2::integer) as day";
+
 const KEY: &str = "select attname::text from pg_attribute, pg_index
     where indrelid = $1::text::regclass and indisprimary and attrelid = indrelid and attnum = indkey[0]";
 
@@ -47,6 +51,9 @@ pub(super) async fn write(stack: &Stack, customers: &Customers, orders: u32, tal
 
 async fn of_service(stack: &Stack, service: Service, example: Uuid, orders: u32) -> anyhow::Result<u64> {
     let mut db = PgConnection::connect(&stack.addresses().owner_database_url(service)).await?;
+    let youngest = (example.as_u128() >> 80) as i64 - LONG_AGO;
+    let (first, last) = ((youngest - i64::from(orders)) / DAY, youngest / DAY);
+    sqlx::query(MAKE).bind(i32::try_from(first)?).bind(i32::try_from(last)?).execute(&mut db).await?;
     let mut rows = 0;
     for table in CHASSIS.into_iter().chain([own(service)]) {
         let columns: Vec<(String, String)> = sqlx::query_as(COLUMNS).bind(table).fetch_all(&mut db).await?;

@@ -201,6 +201,27 @@ impl Broker {
         self.jetstream.create_consumer_on_stream(config, stream).await.map(drop).context("the durable cannot be made")
     }
 
+    /// Publishes each message of the stream once more, about another order: `from` becomes `to` wherever it stands in it.
+    ///
+    /// # Errors
+    /// When one is not taken.
+    pub async fn repeat_as(&self, stream: &str, sequences: Vec<u64>, from: &str, to: &str) -> anyhow::Result<()> {
+        let handle = self.jetstream.get_stream_no_info(stream).await?;
+        for sequence in sequences {
+            let message = handle.get_raw_message(sequence).await?;
+            let mut headers = HeaderMap::new();
+            for (name, values) in message.headers.iter() {
+                for value in values {
+                    headers.append(name.clone(), value.as_str().replace(from, to).as_str());
+                }
+            }
+            headers.insert(NATS_MESSAGE_ID, format!("{}/g99", Uuid::now_v7()).as_str());
+            let body = String::from_utf8(message.payload.to_vec())?.replace(from, to);
+            self.jetstream.publish_with_headers(message.subject, headers, body.into()).await?.await?;
+        }
+        Ok(())
+    }
+
     /// Publishes each message of the stream once more, as somebody who knows its bytes.
     ///
     /// # Errors

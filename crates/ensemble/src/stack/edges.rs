@@ -51,7 +51,9 @@ fn port_of(url: &str) -> Option<u16> {
 fn purpose(from: Part, to: Part, variable: &str) -> String {
     let declared: Option<&Declaration> = SERVICES.iter().find(|service| service.service == from.name());
     match to {
-        Part::Postgres if variable == "DATABASE_OWNER_URL" => "its own database, to migrate it".to_owned(),
+        Part::Postgres if variable == "DATABASE_OWNER_URL" => {
+            "its own database, to migrate it and to make its partitions".to_owned()
+        }
         Part::Postgres => "its own database".to_owned(),
         Part::Nats => declared
             .map(|service| format!("says {} events, hears {}", service.says().len(), service.hears().count()))
