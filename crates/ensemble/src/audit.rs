@@ -7,7 +7,7 @@ mod read;
 use std::{
     collections::BTreeSet,
     fmt,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use choreography::{Violation, violations};
