@@ -25,6 +25,7 @@ mod partners;
 mod readme;
 mod repeated;
 mod replicas;
+mod revoked;
 mod schema;
 mod throng;
 mod unknown_commits;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         databases::trials(),
         partition::trials(),
         replicas::trials(),
+        revoked::trials(),
         burst::trials(),
         unknown_commits::trials(),
         failpoints::trials(&failing),

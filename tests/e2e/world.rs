@@ -86,7 +86,7 @@ impl World {
 }
 
 /// Alarms that some test asks for.
-const PLANNED: [&str; 8] = [
+const PLANNED: [&str; 9] = [
     // `crash`, `expiry`: who was away is asked again.
     "an order has asked again for a compensation",
     // `crash`: the client meets a broker that was killed.
@@ -100,6 +100,8 @@ const PLANNED: [&str; 8] = [
     // `dead_letters`: what nobody can take, on purpose.
     "a dead letter",
     "an input cannot be taken",
+    // `revoked`: what a service may do is taken away and given back.
+    "does not permit it",
     // `failpoints`: a panic that was asked for.
     "failpoint ",
 ];

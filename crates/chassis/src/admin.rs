@@ -28,7 +28,10 @@ use tokio_util::sync::CancellationToken;
 use crate::telemetry::Metrics;
 
 pub(crate) mod attention;
+mod denied;
 pub(crate) mod operators;
+
+pub(crate) use denied::Denied;
 
 /// All statements of this room.
 pub(crate) const STATEMENTS: &[crate::Statements] = &[operators::STATEMENTS, attention::STATEMENTS];

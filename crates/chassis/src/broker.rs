@@ -7,7 +7,7 @@ use std::{fmt::Display, time::Duration};
 
 use anyhow::Context as _;
 use async_nats::{
-    Client, ConnectOptions, Event as ClientEvent, ServerAddr,
+    Client, ConnectOptions, Event as ClientEvent, ServerAddr, ServerError,
     connection::State,
     jetstream::{
         self,
@@ -23,7 +23,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{sync::watch, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::{admin::Health, calls::Backoff, telemetry::Metrics};
+use crate::{
+    admin::{Denied, Health},
+    calls::Backoff,
+    telemetry::Metrics,
+};
 
 mod drift;
 mod look;
@@ -89,6 +93,7 @@ pub(crate) struct Broker {
     metrics: Metrics,
     /// The own stream is there, as far as is known.
     stream: watch::Sender<bool>,
+    denied: Denied,
 }
 
 impl Broker {
@@ -101,6 +106,8 @@ impl Broker {
     ) -> anyhow::Result<Self> {
         let servers: Result<Vec<ServerAddr>, _> =
             settings.nats_url.expose_secret().split(',').map(|url| url.trim().parse()).collect();
+        let denied = Denied::by("nats");
+        let told = denied.clone();
         let client = ConnectOptions::new()
             .name(declaration.service)
             // Answers come where nobody else may listen: `ensemble permissions`.
@@ -109,7 +116,10 @@ impl Broker {
             .max_reconnects(None)
             .ping_interval(PING)
             .reconnect_delay_callback(|tries| RECONNECT.wait(u32::try_from(tries).unwrap_or(u32::MAX)))
-            .event_callback(tell)
+            .event_callback(move |event| {
+                tell(&told, &event);
+                std::future::ready(())
+            })
             .connect(servers.context("NATS_URL is wrong")?)
             .await
             .context("NATS_URL is wrong")?;
@@ -119,7 +129,7 @@ impl Broker {
             .backpressure_on_inflight(true)
             .build(client.clone());
         let stream = watch::Sender::new(false);
-        Ok(Self { client, jetstream, declaration, settings: settings.clone(), metrics, stream })
+        Ok(Self { client, jetstream, declaration, settings: settings.clone(), metrics, stream, denied })
     }
 
     pub(crate) fn jetstream(&self) -> &jetstream::Context {
@@ -142,11 +152,11 @@ impl Broker {
         self.client.connection_state() == State::Connected
     }
 
-    /// Ready only while connected.
+    /// Ready only while connected, and permitted what it does.
     pub(crate) fn probed_by(&self, health: &Health) {
         let broker = self.clone();
         health.depends_on("nats", move || {
-            let answer = if broker.is_connected() { Ok(()) } else { Err("not connected".to_owned()) };
+            let answer = if broker.is_connected() { broker.denied.check() } else { Err("not connected".to_owned()) };
             std::future::ready(answer)
         });
     }
@@ -319,8 +329,13 @@ fn subjects(service: &str) -> Vec<String> {
     nouns(service).into_iter().map(|noun| format!("{}.>", subject(noun))).collect()
 }
 
-async fn tell(event: ClientEvent) {
+fn tell(denied: &Denied, event: &ClientEvent) {
     match event {
+        // One for each subject (`Permissions Violation for Publish to "…"`), or for the whole connection.
+        ClientEvent::ServerError(error @ ServerError::AuthorizationViolation) => denied.tell(error),
+        ClientEvent::ServerError(error @ ServerError::Other(text)) if text.to_lowercase().contains("violation") => {
+            denied.tell(error);
+        }
         ClientEvent::Connected => tracing::info!("connected to the broker"),
         ClientEvent::Closed | ClientEvent::Draining => tracing::debug!("the connection to the broker ends"),
         ClientEvent::Disconnected | ClientEvent::LameDuckMode => tracing::warn!("the broker is going or gone: {event}"),

@@ -13,7 +13,11 @@ use sqlx::{
 };
 use tracing::{Instrument as _, Span, instrument::Instrumented};
 
-use crate::{admin::Health, commit::Kind, partitions};
+use crate::{
+    admin::{Denied, Health},
+    commit::Kind,
+    partitions,
+};
 
 /// Where the database is.
 #[derive(Args, Clone, Debug)]
@@ -50,6 +54,8 @@ pub(crate) struct Pools {
     /// For the publisher, which writes down what has arrived, and what has not.
     pub(crate) publisher: PgPool,
     ping: PgPool,
+    /// What the doors may not do any more.
+    pub(crate) denied: Denied,
 }
 
 impl Pools {
@@ -69,6 +75,7 @@ impl Pools {
             // drop it. So it does not stand in the doors' way to the disk.
             publisher: pool(PUBLISHER_MAX).connect_lazy_with(by_key.options([("synchronous_commit", "off")])),
             ping: pool(PING_MAX).connect_lazy_with(options),
+            denied: Denied::by("postgres"),
         })
     }
 
@@ -77,12 +84,15 @@ impl Pools {
         self.doors[kind as usize].clone()
     }
 
-    /// Ready only while the database answers.
+    /// Ready only while the database answers, and permits what the doors do.
     pub(crate) fn probed_by(&self, health: &Health) {
-        let ping = self.ping.clone();
+        let (ping, denied) = (self.ping.clone(), self.denied.clone());
         health.depends_on("postgres", move || {
-            let ping = ping.clone();
-            async move { sqlx::raw_sql("select 1").execute(&ping).await.map(drop).map_err(|error| error.to_string()) }
+            let (ping, denied) = (ping.clone(), denied.clone());
+            async move {
+                sqlx::raw_sql("select 1").execute(&ping).await.map_err(|error| error.to_string())?;
+                denied.check()
+            }
         });
     }
 }
@@ -215,6 +225,12 @@ pub(crate) fn class(error: &sqlx::Error) -> Class {
         // sqlx may add more without saying so: the world, until somebody has looked.
         _ => Class::Retry,
     }
+}
+
+/// The service may no longer do it, or may no longer come in: somebody has revoked it.
+pub(crate) fn is_denied(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| code == "42501" || code.starts_with("28"))
 }
 
 /// By the classes of <https://www.postgresql.org/docs/current/errcodes-appendix.html>.

@@ -237,6 +237,7 @@ fn open_doors<S: Service>(
             settings: config.commit.clone(),
             handoff: Handoff { outlet: outlet.clone(), asked: asked.clone(), watchers: watchers.clone() },
             metrics: metrics.clone(),
+            denied: pools.denied.clone(),
             work: shutdown.work(),
         };
         shutdown.spawn_worker(kind.name(), committer.run());

@@ -12,6 +12,7 @@ mod secrets;
 
 pub mod attention;
 pub mod edges;
+pub mod guard;
 pub mod standing;
 
 mod broker;
@@ -42,6 +43,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use futures_util::future::join_all;
+use rustix::process::Signal;
 
 pub use addresses::Addresses;
 pub use broker::Broker;
@@ -123,8 +125,14 @@ impl Stack {
             environment.entry(service.into()).or_default().push(("NATS_URL".to_owned(), format!("nats://{}", cable.address)));
             cables.insert(service, cable);
         }
+        if options.guarded {
+            guard::name_users(&mut environment, addresses.ports.nats);
+        }
         let native = Native { dir, addresses, binaries, servers, postgres: options.postgres, environment };
         native.prepare()?;
+        if options.guarded {
+            guard::write(&native.dir, &guard::authorization())?;
+        }
         let reaper = Reaper::watch(&native.dir, &name, housing == Housing::Docker)?;
         let homes = HashMap::new();
         let mut stack = Self { name, native, homes, housing, cables, finished: false, _ports: ports, _reaper: reaper };
@@ -311,6 +319,18 @@ impl Stack {
     /// A service's way to the broker, in a stack with [`Options::cables`].
     pub fn cable(&self, service: Service) -> Option<&Cable> {
         self.cables.get(&service)
+    }
+
+    /// What services may do at the broker from now on, in a stack with [`Options::guarded`]: see [`guard::authorization`].
+    ///
+    /// # Errors
+    /// When the broker is no process of this machine, or its configuration cannot be written.
+    pub fn permit(&self, authorization: &str) -> anyhow::Result<()> {
+        guard::write(&self.native.dir, authorization)?;
+        match self.home(Part::Nats)? {
+            Home::Process(process) => process.signal(Signal::HUP),
+            Home::Container(_) => anyhow::bail!("the broker runs in a container, which is not guarded"),
+        }
     }
 
     /// What the two servers run in.

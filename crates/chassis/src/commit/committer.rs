@@ -24,6 +24,7 @@ use super::{
     transaction::{Fault, take},
 };
 use crate::{
+    admin::Denied,
     calls::Backoff,
     relay::Outlet,
     service::Service,
@@ -59,6 +60,8 @@ pub(crate) struct Committer<S: Service> {
     pub(crate) settings: super::Settings,
     pub(crate) handoff: Handoff<S>,
     pub(crate) metrics: Metrics,
+    /// What the database does not permit any more.
+    pub(crate) denied: Denied,
     /// Cancelled when nothing more comes: what waits is still taken.
     pub(crate) work: CancellationToken,
 }
@@ -154,6 +157,10 @@ impl<S: Service> Committer<S> {
                 // It may have struck behind the commit: again, once, and the claims tell.
                 Err(Fault::Panic(why)) => {
                     panicked = true;
+                    why
+                }
+                Err(Fault::Denied(why)) => {
+                    self.denied.tell(&why);
                     why
                 }
                 Err(Fault::Retry(why)) => why,

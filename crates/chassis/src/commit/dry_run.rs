@@ -75,7 +75,7 @@ async fn foretell<S: Service>(conn: &mut PgConnection, arrived: Arrived<S>, pati
     // The rows are written too, so that what the database refuses is foretold, and taken back with the rest.
     match S::save(conn, &records).await.map_err(Fault::from) {
         Err(Fault::Poison(why) | Fault::Panic(why)) => Ok(Foretold::bury(why)),
-        Err(Fault::Retry(why)) => Err(sqlx::Error::Protocol(why)),
+        Err(Fault::Retry(why) | Fault::Denied(why)) => Err(sqlx::Error::Protocol(why)),
         Ok(()) => Ok(verdict.map_or_else(|| Foretold::bury("nothing was decided".to_owned()), Foretold::of)),
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     failpoint::{self, Boundary},
-    postgres::{Class, class, spanned},
+    postgres::{Class, class, is_denied, spanned},
     service::Service,
 };
 
@@ -21,6 +21,8 @@ use crate::{
 pub(super) enum Fault {
     /// The world: again, all of it.
     Retry(String),
+    /// The world, and nobody but an operator can change it: again, and an alarm.
+    Denied(String),
     /// The data: an input is not to be taken.
     Poison(String),
     /// A panic: in a reaction, or behind the commit.
@@ -29,6 +31,9 @@ pub(super) enum Fault {
 
 impl From<sqlx::Error> for Fault {
     fn from(error: sqlx::Error) -> Self {
+        if is_denied(&error) {
+            return Self::Denied(error.to_string());
+        }
         match class(&error) {
             Class::Retry => Self::Retry(error.to_string()),
             Class::Poison => Self::Poison(error.to_string()),

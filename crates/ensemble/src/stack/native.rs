@@ -10,6 +10,7 @@ use crate::part::Part;
 use crate::stack::addresses::Addresses;
 use crate::stack::command::{command, output};
 use crate::stack::environment;
+use crate::stack::guard;
 use crate::stack::process::{Launch, Process, StopWith};
 use crate::stack::root;
 use crate::stack::servers::Servers;
@@ -98,10 +99,16 @@ impl Native {
         variables
     }
 
+    /// As deployed, unless this stack guards its broker.
+    fn nats_config(&self) -> PathBuf {
+        let guarded = guard::config(&self.dir);
+        if guarded.exists() { guarded } else { workspace::root().join(guard::DEPLOYED) }
+    }
+
     fn nats_launch(&self, servers: &Servers) -> Launch {
         let ports = &self.addresses.ports;
         let arguments = [
-            ("-c", workspace::root().join("deploy/nats/nats.conf").display().to_string()),
+            ("-c", self.nats_config().display().to_string()),
             ("-sd", self.data(Part::Nats).display().to_string()),
             ("-a", "127.0.0.1".to_owned()),
             ("-p", ports.nats.to_string()),

@@ -13,6 +13,7 @@ pub struct Options {
     pub(super) environment: HashMap<Part, Vec<(String, String)>>,
     pub(super) postgres: Vec<(String, String)>,
     pub(super) cables: bool,
+    pub(super) guarded: bool,
 }
 
 impl Default for Options {
@@ -26,6 +27,7 @@ impl Default for Options {
             environment: HashMap::new(),
             postgres: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
             cables: false,
+            guarded: false,
         }
     }
 }
@@ -74,6 +76,14 @@ impl Options {
     #[must_use]
     pub fn cables(mut self) -> Self {
         self.cables = true;
+        self
+    }
+
+    /// Each service comes to the broker as a user of its own, who may do what the declarations say and nothing else. For servers
+    /// that are processes of this machine.
+    #[must_use]
+    pub fn guarded(mut self) -> Self {
+        (self.guarded, self.housing) = (true, Some(Housing::Native));
         self
     }
 
