@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use ensemble::{Options, Part, Service, Stack, audit, stack::Addresses};
+use ensemble::{Options, Part, Service, Stack, audit, record, stack::Addresses};
 use libtest_mimic::{Failed, Trial};
 use tests::{Broker, Customer, Operator, Partner, eventually};
 use tokio::{
@@ -147,6 +147,16 @@ impl Shared {
         let (runtime, world) = begun.as_ref().map_err(|error| anyhow::anyhow!("the stack did not start: {error}"))?;
         let world = world.lock().ok().and_then(|world| world.clone()).context("the stack is closed")?;
         runtime.block_on(test(world))
+    }
+
+    /// Replays what was done, once nothing is under way; fails with the first transition that the reactions do not allow.
+    pub(crate) fn conforms(&self) -> anyhow::Result<()> {
+        self.run(|world| async move {
+            let stack = world.stack.lock().await;
+            audit::at_rest(stack.addresses()).await?;
+            println!("{}", record::conform(&record::record(stack.addresses()).await?)?);
+            Ok(())
+        })
     }
 
     pub(crate) fn close(&self) -> anyhow::Result<()> {

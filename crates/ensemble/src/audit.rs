@@ -1,8 +1,10 @@
 //! Whether everything adds up: the six invariants over the four databases and the partners' own ledgers.
 //!
-//! This and nothing else reads other services' tables, and it only reads.
+//! This and `record` alone read other services' tables, and they only read.
 
 mod read;
+
+pub(crate) use read::database;
 
 use std::{
     collections::BTreeSet,

@@ -52,7 +52,7 @@ pub(super) async fn touched(addresses: &Addresses, within: Duration) -> anyhow::
     Ok(all)
 }
 
-async fn database(addresses: &Addresses, service: Service) -> anyhow::Result<PgConnection> {
+pub(crate) async fn database(addresses: &Addresses, service: Service) -> anyhow::Result<PgConnection> {
     let url = addresses.database_url(service);
     PgConnection::connect(&url).await.with_context(|| format!("cannot reach the database of {service}"))
 }
