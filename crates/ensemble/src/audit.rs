@@ -4,7 +4,7 @@
 
 mod read;
 
-pub(crate) use read::database;
+pub(crate) use read::{AT_ONE_MOMENT, database, touched};
 
 use std::{
     collections::BTreeSet,
@@ -122,7 +122,7 @@ async fn look(addresses: &Addresses, grace: Duration) -> anyhow::Result<Report> 
         return Ok(report);
     }
     // The databases were read one after the other: what moved meanwhile may look as if it did not add up.
-    let touched = read::touched(addresses, grace + started.elapsed()).await?;
+    let touched = touched(addresses, grace + started.elapsed()).await?;
     let (young, violations): (Vec<_>, Vec<_>) =
         report.violations.into_iter().partition(|found| found.order.is_some_and(|order| touched.contains(&order)));
     report.violations = violations;

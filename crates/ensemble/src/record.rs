@@ -5,6 +5,7 @@
 use std::{
     io::Write as _,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -23,20 +24,40 @@ use crate::{Service, Talk, audit, stack::Addresses};
 /// Requests are kept for 24 hours: of an order that was born before, nothing may tell any more why it was placed.
 const RECORDED: &str = "make_interval(hours => 23)";
 
-/// Reads the log of every order of the last 23 hours. What is under way while it is read may be recorded half.
+/// A transaction may have begun so long before it shows.
+const TRANSACTION_MAX: Duration = Duration::from_secs(20);
+
+/// What was read.
+#[derive(Debug)]
+pub struct Read {
+    /// Each order's log at every service.
+    pub recording: Recording,
+    /// How many orders were under way meanwhile, and may have been read by half: they are left out.
+    pub left_out: usize,
+}
+
+/// Waits until nothing is under way, at most as long as the audit does, then reads the log of every order of the last 23 hours.
 ///
 /// # Errors
-/// When a database cannot be read.
-pub async fn record(addresses: &Addresses) -> anyhow::Result<Recording> {
+/// When a database or a ledger cannot be read.
+pub async fn record(addresses: &Addresses) -> anyhow::Result<Read> {
+    let rests = audit::at_rest(addresses).await?.violations.is_empty();
+    let began = Instant::now();
     let mut recording = Recording::default();
     for service in Service::ALL {
         let mut db = audit::database(addresses, service).await?;
-        read(service, &mut db, &mut recording).await.with_context(|| format!("cannot read the log of {service}"))?;
+        let mut moment = db.begin_with(audit::AT_ONE_MOMENT).await?;
+        read(service, &mut moment, &mut recording).await.with_context(|| format!("cannot read the log of {service}"))?;
+        moment.commit().await?;
         db.close().await?;
     }
     let oldest = young(addresses).await?;
     recording.orders.retain(|order, _| order.0 >= oldest);
-    Ok(recording)
+    let before = if rests { Duration::ZERO } else { TRANSACTION_MAX };
+    let under_way = audit::touched(addresses, began.elapsed() + before).await?;
+    let all = recording.orders.len();
+    recording.orders.retain(|order, _| !under_way.contains(order));
+    Ok(Read { left_out: all - recording.orders.len(), recording })
 }
 
 async fn young(addresses: &Addresses) -> anyhow::Result<Uuid> {
@@ -64,12 +85,11 @@ const fn rows(service: Service) -> &'static str {
     }
 }
 
-/// In one transaction, so that claims, outbox and rows are of one moment.
+/// Claims, outbox and rows, which are of one moment.
 async fn read(service: Service, db: &mut PgConnection, recording: &mut Recording) -> sqlx::Result<()> {
     let mut log = |saga: Uuid, add: &mut dyn FnMut(&mut Log)| {
         add(recording.orders.entry(OrderId(saga)).or_default().entry(service.name().to_owned()).or_default());
     };
-    sqlx::raw_sql("begin isolation level repeatable read read only").execute(&mut *db).await?;
     let taken: Vec<Claim> = sqlx::query_as(TAKEN).fetch_all(&mut *db).await?;
     for (saga, id, door, ty, because, at) in taken {
         let taken = Taken { id, door, ty, because, taken_at: Timestamp::from(at) };
@@ -80,11 +100,10 @@ async fn read(service: Service, db: &mut PgConnection, recording: &mut Recording
         let said = Said { id, ty, body, causation };
         log(saga, &mut |log| log.said.push(said.clone()));
     }
-    let states: Vec<(Uuid, Json<Value>)> = sqlx::query_as(rows(service)).fetch_all(&mut *db).await?;
+    let states: Vec<(Uuid, Json<Value>)> = sqlx::query_as(rows(service)).fetch_all(db).await?;
     for (saga, Json(state)) in states {
         log(saga, &mut |log| log.state = Some(state.clone()));
     }
-    sqlx::raw_sql("commit").execute(db).await?;
     Ok(())
 }
 
@@ -94,8 +113,7 @@ async fn read(service: Service, db: &mut PgConnection, recording: &mut Recording
 /// When a database cannot be read, or the file not written.
 pub async fn run(addresses: &Addresses, output: &Path, talk: &Talk) -> anyhow::Result<()> {
     talk.say("waiting until nothing is under way, then reading the four databases");
-    audit::at_rest(addresses).await?;
-    let recording = record(addresses).await?;
+    let Read { recording, left_out } = record(addresses).await?;
     let cannot = || format!("cannot write {}", output.display());
     let mut beside = output.as_os_str().to_owned();
     beside.push(".part");
@@ -104,7 +122,8 @@ pub async fn run(addresses: &Addresses, output: &Path, talk: &Talk) -> anyhow::R
     serde_json::to_writer(&mut file, &recording)?;
     file.flush().with_context(cannot)?;
     std::fs::rename(&beside, output).with_context(cannot)?;
-    talk.say(&format!("{} orders are recorded in {}", recording.orders.len(), output.display()));
+    let under_way = if left_out == 0 { String::new() } else { format!("; {left_out} orders still under way are left out") };
+    talk.say(&format!("{} orders are recorded in {}{under_way}", recording.orders.len(), output.display()));
     Ok(())
 }
 

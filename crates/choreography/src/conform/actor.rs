@@ -203,7 +203,7 @@ impl Recorded for Shipping {
     }
 
     fn command(name: &str, known: &Known<'_>) -> Option<shipping::Input> {
-        (name == "DispatchShipment").then(|| shipping::Input::DispatchShipment(DispatchShipment { order: known.order }))
+        (name == "DispatchShipment").then_some(shipping::Input::DispatchShipment(DispatchShipment { order: known.order }))
     }
 
     fn answers(call: &shipping::Call, known: &Known<'_>) -> Vec<shipping::Input> {

@@ -33,7 +33,7 @@ pub enum Wrong {
     /// No such input is known here, or nothing tells what was in it.
     NoInput,
     /// The event was said, and nothing that was taken led to it.
-    NoCause(Said),
+    NoCause(Box<Said>),
     /// Something else came of it.
     Other {
         /// In the outbox and the claim.

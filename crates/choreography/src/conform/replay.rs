@@ -80,7 +80,7 @@ impl Replay<'_> {
     fn everything_has_a_cause(&self) -> Result<(), Box<Finding>> {
         let claims: HashSet<Uuid> = self.log.taken.iter().map(|taken| taken.id).collect();
         match self.log.said.iter().find(|said| said.causation.is_none_or(|cause| !claims.contains(&cause))) {
-            Some(said) => Err(self.finding(None, Wrong::NoCause(said.clone()))),
+            Some(said) => Err(self.finding(None, Wrong::NoCause(Box::new(said.clone())))),
             None => Ok(()),
         }
     }
