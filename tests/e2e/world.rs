@@ -98,6 +98,7 @@ impl World {
 /// Fails with the first transition that the reactions do not allow.
 async fn replay(addresses: &Addresses, forged: &HashSet<String>) -> anyhow::Result<()> {
     let mut read = record::record(addresses).await?;
+    anyhow::ensure!(read.left_out == 0, "{} orders are still under way", read.left_out);
     read.recording.orders.retain(|order, _| !forged.contains(&order.to_string()));
     println!("{}", record::conform(&read.recording)?);
     Ok(())
