@@ -33,6 +33,11 @@ demo *flags:
 audit *flags:
     @cargo ensemble audit {{ flags }}
 
+# Writes down what the stack has done, and replays it through the production reactions.
+[group('stack')]
+record file="target/recording.json":
+    @cargo ensemble record --output {{ file }} && cargo ensemble conform {{ file }}
+
 # Checks what a stack needs of this machine, and says how to get what is missing.
 [group('stack')]
 doctor *flags:

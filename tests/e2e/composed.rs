@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use ensemble::{Profile, Service, Talk, audit, report, stack::Name, stack::standing::Standing};
+use ensemble::{Profile, Service, Talk, audit, record, report, stack::Name, stack::standing::Standing};
 use libtest_mimic::Trial;
 use tests::{Basket, Customer};
 
@@ -36,5 +36,12 @@ async fn carried(standing: &Standing) -> anyhow::Result<()> {
     let audited = audit::under_load(at, Duration::from_secs(60)).await?;
     let shown = report::audit(&audited, false)?;
     ensure!(shown.matches("holds").count() == 6 && shown.contains("2 orders"), "{shown}");
-    audited.must_be_clean()
+    audited.must_be_clean()?;
+    let folder = ensemble::root().join("target/e2e");
+    std::fs::create_dir_all(&folder)?;
+    let file = folder.join("recording.json");
+    record::run(at, &file, &Talk::silent()).await?;
+    let conforms = record::replay(&[file])??;
+    ensure!(conforms.orders == 2, "{conforms}");
+    Ok(())
 }

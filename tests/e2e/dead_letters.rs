@@ -146,6 +146,7 @@ async fn too_early(world: Arc<World>) -> anyhow::Result<()> {
     let placed = world.customer.places(&Basket::of("TEA-001", 1).paid_with(&format!("pm_card_visa__{tag}"))).await?;
     // Of an order that is not confirmed.
     let id = about(&placed)?;
+    world.forged(&placed.id);
     let body = json!({"order_id": placed.id}).to_string().into_bytes().leak();
     forge(&world, "ensemble.stock.committed", headers("stock.committed.v1", id, &placed.id), body).await?;
     let parked_is = |wanted: usize| {

@@ -1,5 +1,6 @@
 //! End to end: the real binaries on real Postgres and NATS, over HTTP only. One stack serves the tests that share; those
-//! that kill things or turn time have one of their own. Closing a stack audits it, and the audit is a test like the others.
+//! that kill things or turn time have one of their own. Closing a stack audits it and replays what was
+//! done on it, which is a test like the others.
 
 mod backward;
 mod burst;
@@ -79,7 +80,9 @@ fn main() -> ExitCode {
         [("shared", shared), ("forgetful", forgetful), ("desk", desk), ("days", days), ("failing", failing)]
             .into_iter()
             .filter(|(_, stack)| stack.started())
-            .map(|(name, stack)| Trial::test(format!("closing::the_{name}_stack_adds_up"), move || world::told(stack.close())))
+            .map(|(name, stack)| {
+                Trial::test(format!("closing::the_{name}_stack_conforms_and_adds_up"), move || world::told(stack.close()))
+            })
             .collect();
     if arguments.list || closing.is_empty() {
         return ended.exit_code();

@@ -1,12 +1,13 @@
 //! A stack with what tests say things with; started when the first test needs it, audited when it is closed.
 
 use std::{
-    sync::{Arc, OnceLock},
+    collections::HashSet,
+    sync::{Arc, OnceLock, PoisonError},
     time::Duration,
 };
 
 use anyhow::Context as _;
-use ensemble::{Options, Part, Service, Stack, audit, stack::Addresses};
+use ensemble::{Options, Part, Service, Stack, audit, record, stack::Addresses};
 use libtest_mimic::{Failed, Trial};
 use tests::{Broker, Customer, Operator, Partner, eventually};
 use tokio::{
@@ -23,6 +24,7 @@ pub(crate) struct World {
     pub(crate) addresses: Addresses,
     /// For who kills and starts parts.
     pub(crate) stack: Mutex<Stack>,
+    forged: std::sync::Mutex<HashSet<String>>,
 }
 
 impl World {
@@ -33,7 +35,7 @@ impl World {
         let customer = Customer::at(stack.order_url(), stack.url(Service::Inventory), stack.url(Service::Shipping));
         let (gateway, carrier) = (Partner::at(stack.gateway_url()), Partner::at(stack.carrier_url()));
         let addresses = stack.addresses().clone();
-        Ok(Arc::new(Self { customer, gateway, carrier, addresses, stack: Mutex::new(stack) }))
+        Ok(Arc::new(Self { customer, gateway, carrier, addresses, stack: Mutex::new(stack), forged: Default::default() }))
     }
 
     /// Who looks after that service.
@@ -75,14 +77,31 @@ impl World {
         format!("\"{}\"", Uuid::now_v7())
     }
 
-    /// Audits the six invariants over the four databases and the partners' ledgers, then stops and removes everything.
+    /// Says that a test did something to that order which no reaction allows: it is not replayed.
+    pub(crate) fn forged(&self, order: &str) {
+        self.forged.lock().unwrap_or_else(PoisonError::into_inner).insert(order.to_owned());
+    }
+
+    /// Audits the six invariants over the four databases and the partners' ledgers, replays all that was done, then stops and
+    /// removes everything.
     pub(crate) async fn close(self: Arc<Self>) -> anyhow::Result<()> {
-        let stack = Arc::into_inner(self).context("somebody still uses the stack")?.stack.into_inner();
+        let Self { stack, forged, .. } = Arc::into_inner(self).context("somebody still uses the stack")?;
+        let stack = stack.into_inner();
         let found = audit::at_rest(stack.addresses()).await;
+        let replayed = replay(stack.addresses(), &forged.into_inner().unwrap_or_else(PoisonError::into_inner)).await;
         let logged = logs(&stack).await;
         let stopped = stack.finish().await;
-        found.and_then(audit::Report::must_be_clean).and(logged).and(stopped)
+        found.and_then(audit::Report::must_be_clean).and(replayed).and(logged).and(stopped)
     }
+}
+
+/// Fails with the first transition that the reactions do not allow.
+async fn replay(addresses: &Addresses, forged: &HashSet<String>) -> anyhow::Result<()> {
+    let mut read = record::record(addresses).await?;
+    anyhow::ensure!(read.left_out == 0, "{} orders are still under way", read.left_out);
+    read.recording.orders.retain(|order, _| !forged.contains(&order.to_string()));
+    println!("{}", record::conform(&read.recording)?);
+    Ok(())
 }
 
 /// Alarms that some test asks for.

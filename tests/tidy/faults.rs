@@ -22,7 +22,7 @@ const LEFT_OUT: [(usize, &str); 4] = [
 
 const OPENING: &str = "# What is survived, and the tests that show it
 
-Each test injects its fault into the real programs, on PostgreSQL and NATS, and ends with the audit of the six invariants; a few look at one part alone. Those below `tests/e2e` run by name: `cargo test --test e2e -- row_13` for one row. `just chaos` injects many of them at once, drawn from a seed, under load; `tests/e2e/chaos.rs` is a minute of that.
+Each test injects its fault into the real programs, on PostgreSQL and NATS, and ends with the audit of the six invariants and a replay of what was done; a few look at one part alone. Those below `tests/e2e` run by name: `cargo test --test e2e -- row_13` for one row. `just chaos` injects many of them at once, drawn from a seed, under load; `tests/e2e/chaos.rs` is a minute of that.
 
 This page is made of the list in `tests/tidy/faults/rows.rs` and of the names of the tests: a row without one fails the build, and so does a name without its row.
 

@@ -9,6 +9,7 @@ pub mod always;
 pub mod asyncapi;
 pub mod catalog;
 pub mod checks;
+pub mod conform;
 pub mod graph;
 
 mod invariants;

@@ -1,8 +1,10 @@
 //! Whether everything adds up: the six invariants over the four databases and the partners' own ledgers.
 //!
-//! This and nothing else reads other services' tables, and it only reads.
+//! This and `record` alone read other services' tables, and they only read.
 
 mod read;
+
+pub(crate) use read::{AT_ONE_MOMENT, database, touched};
 
 use std::{
     collections::BTreeSet,
@@ -120,7 +122,7 @@ async fn look(addresses: &Addresses, grace: Duration) -> anyhow::Result<Report> 
         return Ok(report);
     }
     // The databases were read one after the other: what moved meanwhile may look as if it did not add up.
-    let touched = read::touched(addresses, grace + started.elapsed()).await?;
+    let touched = touched(addresses, grace + started.elapsed()).await?;
     let (young, violations): (Vec<_>, Vec<_>) =
         report.violations.into_iter().partition(|found| found.order.is_some_and(|order| touched.contains(&order)));
     report.violations = violations;

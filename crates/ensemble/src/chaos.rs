@@ -1,6 +1,6 @@
 //! Everything goes wrong at once, as a seed has it: kill -9, SIGSTOP, restarts, a broker that forgets, links that swallow or
 //! are slow, partners that misbehave, events that come again; under a steady load of orders of every fate. Then it is quiet,
-//! and everything must add up.
+//! and everything must add up, and be what the reactions allow.
 //!
 //! - `plan`: what goes wrong, and when. Pure: the same seed, the same schedule.
 //! - `act`: carries it out.
@@ -20,7 +20,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::{Options, Part, Profile, Service, Stack, Talk, audit, workspace};
+use crate::{Options, Part, Profile, Service, Stack, Talk, audit, record, workspace};
 use act::Injected;
 use heal::Watcher;
 use plan::Plan;
@@ -166,6 +166,9 @@ async fn go_through(plan: &Plan, seed: u64, orders: u32, time: Duration, stack: 
     let report = audit::at_rest(stack.addresses()).await.context("the audit cannot be made")?;
     let after = last_fault.elapsed();
     findings.extend(report.violations.iter().map(audit::in_words));
+    step.now("replaying what was done");
+    let done = record::record(stack.addresses()).await?.recording;
+    findings.extend(record::conform(&done).err().map(|found| found.to_string()));
     let mut ends = BTreeMap::new();
     match accepted {
         Err(error) => findings.push(format!("{error:#}")),

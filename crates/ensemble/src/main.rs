@@ -1,14 +1,19 @@
 //! `ensemble <verb>`: results on stdout, talk on stderr. It ends with 0 when all is well, 1 when it found
 //! something, 2 when it was called wrongly, 3 when what it asked does not answer.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ensemble::stack::Name;
 use ensemble::stack::standing::Standing;
 use ensemble::{
-    Part, Profile, Talk, audit, bench, chaos, check, dead_letters, declared, defences, demo, doctor, mutants, report, simulate,
+    Part, Profile, Talk, audit, bench, chaos, check, dead_letters, declared, defences, demo, doctor, mutants, record, report,
+    simulate,
 };
 
 /// Starts, watches and shows a stack of Ensemble: four services, no conductor.
@@ -83,6 +88,18 @@ enum Verb {
         /// As JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Writes down what a stack has done: claims, outboxes and rows of its orders, once nothing is under way.
+    Record {
+        /// Where to.
+        #[arg(short, long, default_value = "recording.json")]
+        output: PathBuf,
+    },
+    /// Replays recordings through the production reactions, and names the first transition that they do not allow.
+    Conform {
+        /// Written by `record`.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
     },
     /// Lists, tries out, replays or discards what nobody could take.
     DeadLetters {
@@ -191,6 +208,8 @@ async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::Doctor { json } => examine(json).await,
         Verb::Demo { json } => play(json, &talk).await,
         Verb::Audit { grace, json } => inspect(grace, json, &talk).await,
+        Verb::Record { output } => write_down(&output, &talk).await,
+        Verb::Conform { files } => compare(&files),
         Verb::Chaos { settings, json } => go_through(&settings, json, &talk).await,
         Verb::DeadLetters { desk, json } => tend(&desk, json, &talk).await,
         Verb::Bench { settings, json } => measure(&settings, json, &talk).await,
@@ -261,6 +280,30 @@ async fn inspect(grace: Duration, json: bool, talk: &Talk) -> anyhow::Result<End
     let report = audit::under_load(standing.addresses(), grace).await?;
     anstream::println!("{}", report::audit(&report, json)?);
     Ok(if report.violations.is_empty() { Ended::Well } else { Ended::FoundSomething })
+}
+
+async fn write_down(output: &Path, talk: &Talk) -> anyhow::Result<Ended> {
+    let Some(standing) = found(talk).await? else { return Ok(Ended::NotReachable) };
+    match record::run(standing.addresses(), output, talk).await {
+        Err(error) if matches!(error.downcast_ref(), Some(sqlx::Error::Io(_))) => {
+            talk.say(&format!("{error:#}"));
+            Ok(Ended::NotReachable)
+        }
+        written => written.map(|()| Ended::Well),
+    }
+}
+
+fn compare(files: &[PathBuf]) -> anyhow::Result<Ended> {
+    match record::replay(files)? {
+        Ok(conforms) => {
+            anstream::println!("{conforms}");
+            Ok(Ended::Well)
+        }
+        Err(finding) => {
+            anstream::println!("{finding}");
+            Ok(Ended::FoundSomething)
+        }
+    }
 }
 
 async fn go_through(settings: &chaos::Settings, json: bool, talk: &Talk) -> anyhow::Result<Ended> {

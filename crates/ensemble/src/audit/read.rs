@@ -17,7 +17,7 @@ use super::Settled;
 use crate::{Service, stack::Addresses};
 
 /// Each database is read as it is at one moment.
-const AT_ONE_MOMENT: &str = "begin isolation level repeatable read, read only";
+pub(crate) const AT_ONE_MOMENT: &str = "begin isolation level repeatable read, read only";
 
 /// The whole, without what is about no order and younger than `grace`; and what operators have decided.
 pub(super) async fn everything(addresses: &Addresses, grace: Duration) -> anyhow::Result<(Snapshot, Vec<Settled>)> {
@@ -46,7 +46,7 @@ const TOUCHED: &str = "
     union select saga from chassis.requests, period where saga is not null and taken_at > since";
 
 /// The orders to which something happened within that time, anywhere.
-pub(super) async fn touched(addresses: &Addresses, within: Duration) -> anyhow::Result<BTreeSet<OrderId>> {
+pub(crate) async fn touched(addresses: &Addresses, within: Duration) -> anyhow::Result<BTreeSet<OrderId>> {
     let mut all = BTreeSet::new();
     for service in Service::ALL {
         let mut db = database(addresses, service).await?;
@@ -57,7 +57,7 @@ pub(super) async fn touched(addresses: &Addresses, within: Duration) -> anyhow::
     Ok(all)
 }
 
-async fn database(addresses: &Addresses, service: Service) -> anyhow::Result<PgConnection> {
+pub(crate) async fn database(addresses: &Addresses, service: Service) -> anyhow::Result<PgConnection> {
     let url = addresses.database_url(service);
     PgConnection::connect(&url).await.with_context(|| format!("cannot reach the database of {service}"))
 }
