@@ -18,6 +18,7 @@ use async_nats::{
 };
 use clap::Args;
 use events::{EventInfo, nouns, subject};
+use percent_encoding::percent_decode_str;
 use saga::Declaration;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{sync::watch, time::sleep};
@@ -108,7 +109,14 @@ impl Broker {
             settings.nats_url.expose_secret().split(',').map(|url| url.trim().parse()).collect();
         let denied = Denied::by("nats");
         let told = denied.clone();
-        let client = ConnectOptions::new()
+        let servers = servers.context("NATS_URL is wrong")?;
+        let mut options = ConnectOptions::new();
+        // The client leaves what the URL says of them unread.
+        let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        if let Some((user, password)) = servers.iter().find_map(|server| Some((server.username()?, server.password()?))) {
+            options = options.user_and_password(decoded(user), decoded(password));
+        }
+        let client = options
             .name(declaration.service)
             // Answers come where nobody else may listen: `ensemble permissions`.
             .custom_inbox_prefix(events::inbox(declaration.service))
@@ -120,7 +128,7 @@ impl Broker {
                 tell(&told, &event);
                 std::future::ready(())
             })
-            .connect(servers.context("NATS_URL is wrong")?)
+            .connect(servers)
             .await
             .context("NATS_URL is wrong")?;
         let jetstream = ContextBuilder::new()
