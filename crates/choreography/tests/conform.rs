@@ -51,7 +51,7 @@ impl<P: Participant> Seat<P> {
         self.log.said.extend(taken.outbox.iter().map(|out| Said {
             id: out.id.0,
             ty: out.event.info().ty.to_owned(),
-            body: serde_json::from_slice(&out.event.encode()).unwrap(),
+            body: serde_json::from_slice(&out.event.encode()).expect("an event is JSON"),
             causation: Some(out.causation),
         }));
         (taken.outbox, taken.intents)
@@ -117,14 +117,15 @@ fn place(sku: Sku) -> order::PlaceOrder {
 /// What is found when the log of that service is altered.
 fn found(service: &str, alter: impl FnOnce(&mut Log)) -> (String, String, Wrong) {
     let mut recording = recorded(Word::Done);
-    alter(recording.orders.get_mut(&ORDER).unwrap().get_mut(service).unwrap());
+    let log = recording.orders.get_mut(&ORDER).and_then(|logs| logs.get_mut(service));
+    alter(log.expect("each service has a log"));
     let finding = conform(&recording).expect_err("it was altered");
     println!("{finding}\n");
     (finding.service, finding.input.map(|input| input.ty).unwrap_or_default(), finding.wrong)
 }
 
 fn said<'a>(log: &'a mut Log, ty: &str) -> &'a mut Said {
-    log.said.iter_mut().find(|said| said.ty == ty).unwrap()
+    log.said.iter_mut().find(|said| said.ty == ty).expect("it was said")
 }
 
 #[test]
