@@ -64,6 +64,20 @@ async fn fenced(world: Arc<World>) -> anyhow::Result<()> {
         ensure!(found.is_empty() != is_swept, "by token {token} of {sweep}, {} are swept", found.len());
     }
     transaction.rollback().await?;
+    gives_up_nothing(&world, token(&mut db, "partitions").await?).await
+}
+
+/// By the token of before; by the one that holds, a day that is then kept all the same.
+async fn gives_up_nothing(world: &World, held: i64) -> anyhow::Result<()> {
+    let mut owner = PgConnection::connect(&world.addresses.owner_database_url(Service::Payment)).await?;
+    let mut transaction = owner.begin().await?;
+    let last: i32 = sqlx::query_scalar("select max(day) from chassis.days").fetch_one(&mut *transaction).await?;
+    let give_up = statement("GIVE_UP", "chassis.days")?;
+    for (token, is_given_up) in [(held - 1, false), (held, true)] {
+        let gone = sqlx::query(give_up).bind(last).bind(token).execute(&mut *transaction).await?.rows_affected();
+        ensure!((gone == 1) == is_given_up, "by token {token} of {held}, {gone} days are given up");
+    }
+    transaction.rollback().await?;
     Ok(())
 }
 

@@ -2,8 +2,9 @@
 //!
 //! This crate owns the rules about the whole. Here stands that the four fit together (a const assertion: an event without
 //! a reader, or a failure that reaches no undo, does not compile), the six invariants that hold over all four services at
-//! rest, and what is made from the declarations: picture, AsyncAPI document, the broker's permissions. It promises nothing
-//! about how they run: it does no I/O, and knows the services by their declarations and their states.
+//! rest, whether a recorded run is what the reactions allow, and what is made from the declarations: picture, AsyncAPI
+//! document, the broker's permissions. It promises nothing about how they run: it does no I/O, and knows the services by
+//! their declarations and their states.
 
 pub mod always;
 pub mod asyncapi;
