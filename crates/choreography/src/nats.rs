@@ -1,5 +1,6 @@
 //! What each service may do at the broker, from the declarations: publish below its own nouns, keep its own stream, and consume
-//! what its reactions hear, each through a durable of its own. Nothing else.
+//! what its reactions hear, each through a durable of its own. Nothing else, but that it may look at single messages of a stream
+//! that it hears.
 
 use std::fmt::Write as _;
 
@@ -48,9 +49,12 @@ fn of(service: &Declaration, services: &[Declaration]) -> Permissions {
         publish.push(format!("$JS.API.CONSUMER.CREATE.{stream}.{durable}.{}", subject(event.name)));
         publish.extend(["INFO", "DELETE", "MSG.NEXT"].map(|verb| format!("$JS.API.CONSUMER.{verb}.{stream}.{durable}")));
         publish.push(format!("$JS.ACK.{stream}.{durable}.>"));
-        let info = format!("$JS.API.STREAM.INFO.{stream}");
-        if !publish.contains(&info) {
-            publish.push(info);
+        // It looks whether the message where its durable stands is the one that it took: so it notices a stream that has lost
+        // its tail and was filled again.
+        for look in ["INFO", "MSG.GET"].map(|verb| format!("$JS.API.STREAM.{verb}.{stream}")) {
+            if !publish.contains(&look) {
+                publish.push(look);
+            }
         }
     }
     Permissions { service: name, publish, publish_not, subscribe: vec![format!("{}.>", inbox(name))] }

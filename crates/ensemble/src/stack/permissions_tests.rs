@@ -151,7 +151,7 @@ async fn the_generated_permissions_let_a_service_do_its_work_and_nothing_else() 
         "$JS.API.STREAM.DELETE.PAYMENT",
         "$JS.API.STREAM.PURGE.PAYMENT",
         "$JS.API.STREAM.UPDATE.ORDER",
-        "$JS.API.STREAM.MSG.GET.INVENTORY",
+        "$JS.API.STREAM.MSG.GET.ORDER",
         "$JS.API.STREAM.NAMES",
         "$JS.API.CONSUMER.CREATE.ORDER.payment-order_placed.ensemble.order.placed",
         "$JS.API.CONSUMER.CREATE.INVENTORY.payment-stock_reserved.ensemble.stock.released",
