@@ -41,10 +41,14 @@ pub(crate) fn trials(failing: &Arc<Shared>) -> Vec<Trial> {
     trials.all()
 }
 
-/// Starts it anew with that in `FAILPOINTS`, and waits until it is ready.
+/// Starts it anew with that in `FAILPOINTS`, and waits until it is ready, or has died there already: an order of the trial before
+/// may still be under way.
 async fn arm(stack: &mut Stack, service: Service, failpoints: &str) -> anyhow::Result<()> {
     stack.set(service, "FAILPOINTS", failpoints);
-    stack.restart(service).await
+    stack.stop(service).await?;
+    stack.launch(service).await?;
+    let ready = stack.wait_until_ready(service).await;
+    if stack.has_ended(service) { Ok(()) } else { ready }
 }
 
 /// Waits until it has died there, then starts it without failpoints.
