@@ -26,6 +26,7 @@ mod partners;
 mod readme;
 mod repeated;
 mod replicas;
+mod restored;
 mod revoked;
 mod schema;
 mod throng;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         databases::trials(),
         partition::trials(),
         replicas::trials(),
+        restored::trials(),
         revoked::trials(),
         burst::trials(),
         unknown_commits::trials(),

@@ -105,7 +105,7 @@ async fn replay(addresses: &Addresses, forged: &HashSet<String>) -> anyhow::Resu
 }
 
 /// Alarms that some test asks for.
-const PLANNED: [&str; 9] = [
+const PLANNED: [&str; 10] = [
     // `crash`, `expiry`: who was away is asked again.
     "an order has asked again for a compensation",
     // `crash`: the client meets a broker that was killed.
@@ -119,6 +119,8 @@ const PLANNED: [&str; 9] = [
     // `dead_letters`: what nobody can take, on purpose.
     "a dead letter",
     "an input cannot be taken",
+    // `restored`: databases that are older than they were.
+    "the database has lost what was committed",
     // `revoked`: what a service may do is taken away and given back.
     "does not permit it",
     // `failpoints`: a panic that was asked for.

@@ -30,6 +30,7 @@ use crate::telemetry::Metrics;
 pub(crate) mod attention;
 mod denied;
 pub(crate) mod operators;
+pub(crate) mod restored;
 
 pub(crate) use denied::Denied;
 

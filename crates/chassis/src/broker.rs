@@ -34,7 +34,7 @@ mod drift;
 mod look;
 
 pub(crate) use drift::{Drift, listed};
-pub(crate) use look::{Headers, Unseen, nanos};
+pub(crate) use look::{Headers, Held, Unseen, nanos};
 
 /// Where the broker is, and how the service's stream is kept there.
 #[derive(Args, Clone, Debug)]

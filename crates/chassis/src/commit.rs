@@ -150,6 +150,9 @@ pub enum Error {
     /// *Retry.* A command has waited long enough for the database; it may yet take effect.
     #[error("the database is away")]
     Away,
+    /// *Retry*, once it is put right: the database has lost something, or that is being looked at.
+    #[error("{0}")]
+    Restored(String),
     /// *Retry*, elsewhere: this process is ending.
     #[error("stopping")]
     Stopping,
@@ -171,6 +174,9 @@ pub(crate) struct Said {
     /// How often the stream has lost it.
     pub(crate) generation: i32,
 }
+
+/// The fingerprint of a request whose body nobody knows any more: any body under its key is a repeat.
+pub(crate) const BODY_FORGOTTEN: [u8; 32] = [0; 32];
 
 /// An intent that has just been committed, on its way to the partner.
 #[derive(Clone, Debug)]

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     commit::{Door, Error, Incoming, Settled},
     lease::Lease,
+    restored::Intake,
     service::Service,
     telemetry,
 };
@@ -67,6 +68,7 @@ pub(crate) struct Clock<S: Service> {
     pub(crate) door: Door<S>,
     pub(crate) pool: PgPool,
     pub(crate) lease: Lease,
+    pub(crate) intake: Intake,
 }
 
 impl<S: Service> Clock<S> {
@@ -92,6 +94,10 @@ impl<S: Service> Clock<S> {
 
     /// Takes what has passed, then looks again: at once when there may be more.
     async fn look(&self) -> sqlx::Result<Duration> {
+        // In an older database everything is overdue that has been done since.
+        if !self.intake.is_open() {
+            return Ok(LOOK);
+        }
         let due = due(&self.pool).await?;
         let more = due.len() == BATCH as usize;
         stream::iter(due).for_each_concurrent(None, |due| self.take(due)).await;
@@ -107,7 +113,11 @@ impl<S: Service> Clock<S> {
                 return self.put_off(&due).await;
             };
             let claim = Claim::Deadline { saga: due.saga, name, at: due.at };
-            match self.door.take(Incoming::now(claim, "clock", telemetry::current(), input)).await {
+            let settled = self.door.take(Incoming::now(claim, "clock", telemetry::current(), input)).await;
+            if !self.intake.is_open() {
+                return;
+            }
+            match settled {
                 Ok(Settled::Taken { .. } | Settled::Repeated(_)) => {}
                 Ok(settled @ (Settled::NotYet(_) | Settled::Contradiction(_) | Settled::OtherBody | Settled::Refused(_))) => {
                     tracing::error!(?settled, "a deadline's verb did not take it");
@@ -117,7 +127,7 @@ impl<S: Service> Clock<S> {
                     tracing::error!(%error, "a deadline cannot be taken");
                     self.put_off(&due).await;
                 }
-                Err(error @ (Error::Full { .. } | Error::Away | Error::Stopping)) => {
+                Err(error @ (Error::Full { .. } | Error::Away | Error::Stopping | Error::Restored(_))) => {
                     tracing::warn!(%error, "a deadline is taken later");
                 }
             }

@@ -27,6 +27,7 @@ use crate::{
     commit::{Door, Error, Foretold, Incoming, Settled, dry_run},
     failpoint::Boundary,
     lease::Lease,
+    restored::Intake,
     service::Service,
     shutdown::Shutdown,
     telemetry::{self, Metrics, Wait},
@@ -41,6 +42,7 @@ mod reading;
 mod watching;
 
 pub(crate) use dead_letter::Reason;
+pub(crate) use durable::is_as_known;
 pub(crate) use reading::{Heard, Letter, Unread, read};
 
 /// Between two tries of what is parked, and of what the database did not take.
@@ -74,6 +76,8 @@ pub(crate) struct Inbox<S: Service> {
     pub(crate) settings: Settings,
     /// How long a saga may stand still: what a dry run decides with.
     pub(crate) patience: Duration,
+    /// While it hears nothing, neither does this.
+    pub(crate) intake: Intake,
     /// While true this replica pulls nothing.
     pub(crate) paused: watch::Sender<bool>,
 }
@@ -84,6 +88,7 @@ pub(crate) const STATEMENTS: &[crate::Statements] = &[durable::STATEMENTS, parke
 /// Waits for the streams and makes the durables, each as soon as the stream that it is on exists.
 pub(crate) async fn prepare<S: Service>(inbox: &Inbox<S>) {
     inbox.broker.until_there().await;
+    inbox.intake.until_hears_is(true).await;
     for event in inbox.broker.heard() {
         let name = inbox.broker.durable_name(event);
         let ready = || async {
@@ -92,6 +97,17 @@ pub(crate) async fn prepare<S: Service>(inbox: &Inbox<S>) {
         };
         inbox.broker.until_done(ready).await;
     }
+}
+
+/// Makes all durables anew where this database knows the readers to have stood.
+///
+/// # Errors
+/// When the broker does not do it, in words.
+pub(crate) async fn stand_back<S: Service>(inbox: &Inbox<S>) -> Result<(), String> {
+    for event in inbox.broker.heard() {
+        durable::make_anew(&inbox.broker, &inbox.pool, event).await.map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }
 
 /// Starts to hear what the declaration says, to watch where the durables stand, and to try again what is parked.
@@ -137,9 +153,20 @@ pub(crate) enum NotNow {
 }
 
 impl<S: Service> Inbox<S> {
-    async fn until_paused_is(&self, wanted: bool) {
+    /// Waits until messages may be taken: neither an operator nor a database in doubt is in the way.
+    async fn until_it_may_hear(&self) {
         // It fails only when the sender is gone, and that is here.
-        let _ = self.paused.subscribe().wait_for(|paused| *paused == wanted).await;
+        let _ = self.paused.subscribe().wait_for(|paused| !paused).await;
+        self.intake.until_hears_is(true).await;
+    }
+
+    /// Waits until they may not.
+    async fn until_it_may_not_hear(&self) {
+        let mut paused = self.paused.subscribe();
+        tokio::select! {
+            _ = paused.wait_for(|paused| *paused) => {}
+            () = self.intake.until_hears_is(false) => {}
+        }
     }
 
     /// Sees one delivery to its end and acknowledges it. Without an end it stays unacknowledged, and the broker gives it
@@ -189,6 +216,9 @@ impl<S: Service> Inbox<S> {
     /// Tries until there is an end, and it is committed. None when told to stop before.
     async fn end(&self, message: &Message, heard: &Result<Heard<S::Input>, Unread>, stop: &CancellationToken) -> Option<End> {
         for tries in 1.. {
+            if !self.intake.hears() {
+                return None;
+            }
             match self.try_to_end(message, heard).await {
                 Ok(end) => return Some(end),
                 Err(error) => tracing::warn!(%error, tries, "a message cannot be taken now"),
@@ -203,6 +233,10 @@ impl<S: Service> Inbox<S> {
 
     async fn try_to_end(&self, message: &Message, heard: &Result<Heard<S::Input>, Unread>) -> Result<End, NotNow> {
         let end = self.take(heard).await?;
+        if let (Some(why), false) = (self.intake.refuses(), self.intake.hears()) {
+            // It is older than the message, or may be: whatever it makes of it, the message comes again.
+            return Err(NotNow::Door(Error::Restored(why)));
+        }
         match &end {
             End::Done(_) => {}
             End::NotYet(why) => {
@@ -240,7 +274,7 @@ impl<S: Service> Inbox<S> {
         match self.door.take(Incoming::event(envelope.clone(), *content, telemetry::current(), input.clone())).await {
             Ok(settled) => Ok(end_of(settled)),
             Err(Error::Poison(text)) => Ok(End::Dead(Reason::new("poison", text))),
-            Err(error @ (Error::Full { .. } | Error::Away | Error::Stopping)) => Err(NotNow::Door(error)),
+            Err(error @ (Error::Full { .. } | Error::Away | Error::Stopping | Error::Restored(_))) => Err(NotNow::Door(error)),
         }
     }
 }

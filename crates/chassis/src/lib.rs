@@ -35,6 +35,7 @@ mod inbox;
 mod partitions;
 mod postgres;
 mod relay;
+mod restored;
 mod rooms;
 
 pub use service::Service;
@@ -106,6 +107,7 @@ pub fn statements<S: Service>() -> Vec<(&'static str, &'static str)> {
     [
         commit::STATEMENTS,
         relay::STATEMENTS,
+        restored::STATEMENTS,
         inbox::STATEMENTS,
         admin::STATEMENTS,
         &[calls::intents::STATEMENTS, deadline::STATEMENTS, lease::STATEMENTS, partitions::STATEMENTS, S::STATEMENTS],

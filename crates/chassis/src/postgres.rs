@@ -17,6 +17,7 @@ use crate::{
     admin::{Denied, Health},
     commit::Kind,
     partitions,
+    restored::Intake,
 };
 
 /// Where the database is.
@@ -60,12 +61,13 @@ pub(crate) struct Pools {
 
 impl Pools {
     /// Connects when somebody needs it, not before.
-    pub(crate) fn new(service: &str, settings: &Settings) -> anyhow::Result<Self> {
+    pub(crate) fn new(service: &str, settings: &Settings, intake: &Intake) -> anyhow::Result<Self> {
         let options = options(service, &settings.database_url).context("DATABASE_URL is wrong")?;
         // Statements of the doors find their rows by key, however many there are: planned once, and never as a scan, also not
         // while a table is empty. Planned anew for each batch, the planning would cost as much as the rest.
         let by_key = options.clone().options([("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan")]);
         // Only committers begin transactions, and only their connections can come back inside one.
+        let pool = |max| watched(pool(max), intake);
         let door = || pool(DOOR_MAX).after_release(|conn, _| Box::pin(is_idle(conn))).connect_lazy_with(by_key.clone());
         Ok(Self {
             doors: std::array::from_fn(|_| door()),
@@ -95,6 +97,18 @@ impl Pools {
             }
         });
     }
+}
+
+/// Each new connection looks whether it is still the database that it was, before anybody has it.
+fn watched(pool: PgPoolOptions, intake: &Intake) -> PgPoolOptions {
+    let intake = intake.clone();
+    pool.after_connect(move |conn, _| {
+        let intake = intake.clone();
+        Box::pin(async move {
+            intake.meets(conn).await;
+            Ok(())
+        })
+    })
 }
 
 fn pool(max: u32) -> PgPoolOptions {

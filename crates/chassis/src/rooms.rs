@@ -25,6 +25,7 @@ use crate::{
     partitions::{READER_PATIENCE, Upkeep},
     postgres::{Pools, migrate, owner},
     relay::{self, Backlog, Marks, Reconciler, Sweep},
+    restored::{self, Intake},
     service::{Partner, Service},
     shutdown::{End, Shutdown},
     telemetry::{self, Metrics},
@@ -92,17 +93,19 @@ async fn start<S: Service>(
     let health = Health::new(shutdown.draining());
     let starting = health.starting();
     let (api, operators) = (bind("HTTP_ADDR", config.edge.http_addr).await?, bind("ADMIN_ADDR", config.admin.admin_addr).await?);
-    let pools = Pools::new(about.service, &config.postgres)?;
+    let intake = Intake::new(metrics.clone());
+    let pools = Pools::new(about.service, &config.postgres, &intake)?;
     let broker = Broker::connect(const { &S::DECLARATION }, &config.broker, config.relay.publish_window, metrics.clone()).await?;
     pools.probed_by(&health);
     broker.probed_by(&health);
+    intake.probed_by(&health);
     let desk = admin::operators::Slot::<S>::default();
     let router = admin::router(health, metrics.clone(), admin::operators::routes(desk.clone()));
     shutdown.spawn_worker("admin", served(admin::serve(operators, router, shutdown.work())));
     migrate(&config.postgres, S::migrations, config.partitions.retention).await?;
     keep_partitions::<S>(&config, &pools, &metrics, shutdown)?;
 
-    let rooms = open_doors::<S>(&config, &pools, &broker, &metrics, shutdown);
+    let rooms = open_doors::<S>(&config, &pools, &broker, &intake, &metrics, shutdown);
     seed(&rooms.doors, &config.own).await?;
     let house = House {
         door: rooms.doors.commands.clone(),
@@ -116,8 +119,8 @@ async fn start<S: Service>(
     shutdown.spawn_taker("api", served(edge::serve(api, app, shutdown.intake())));
     shutdown.spawn_taker("attention", admin::attention::run::<S>(pools.background.clone(), metrics.clone(), shutdown.intake()));
     let partner = S::partner(&config.own, &metrics).context("no client can be made for the partner")?;
-    keep_time(&rooms.doors, &pools, config.lease, &metrics, shutdown);
-    call(&rooms.doors, &pools, partner, rooms.asked, &config.calls, shutdown);
+    keep_time(&rooms.doors, &pools, config.lease, &intake, &metrics, shutdown);
+    call(&rooms.doors, &pools, partner, rooms.asked, &config.calls, &intake, shutdown);
     let inbox = Arc::new(Inbox {
         door: rooms.doors.events.clone(),
         pool: pools.background.clone(),
@@ -125,6 +128,7 @@ async fn start<S: Service>(
         metrics: metrics.clone(),
         settings: config.inbox.clone(),
         patience: config.commit.patience,
+        intake,
         paused: watch::Sender::new(false),
     });
     // It is filled once, here.
@@ -160,10 +164,17 @@ fn keep_partitions<S: Service>(
 }
 
 /// What has passed goes through the door of deadlines.
-fn keep_time<S: Service>(doors: &Doors<S>, pools: &Pools, settings: lease::Settings, metrics: &Metrics, shutdown: &Shutdown) {
+fn keep_time<S: Service>(
+    doors: &Doors<S>,
+    pools: &Pools,
+    settings: lease::Settings,
+    intake: &Intake,
+    metrics: &Metrics,
+    shutdown: &Shutdown,
+) {
     let (lease, strive) = lease("deadlines", settings, pools.background.clone(), metrics.clone(), shutdown.intake());
     shutdown.spawn_taker("deadlines lease", strive);
-    let clock = Clock { door: doors.deadlines.clone(), pool: pools.background.clone(), lease };
+    let clock = Clock { door: doors.deadlines.clone(), pool: pools.background.clone(), lease, intake: intake.clone() };
     shutdown.spawn_taker("clock", clock.run(shutdown.intake()));
 }
 
@@ -174,10 +185,17 @@ fn call<S: Service>(
     partner: Option<Box<dyn Partner<S>>>,
     asked: mpsc::Receiver<Asked<S::Call>>,
     settings: &calls::Settings,
+    intake: &Intake,
     shutdown: &Shutdown,
 ) {
     let Some(partner) = partner else { return };
-    let room = calls::Room { door: doors.answers.clone(), pool: pools.background.clone(), partner, settings: settings.clone() };
+    let room = calls::Room {
+        door: doors.answers.clone(),
+        pool: pools.background.clone(),
+        partner,
+        settings: settings.clone(),
+        intake: intake.clone(),
+    };
     calls::start(room, asked, shutdown);
 }
 
@@ -203,10 +221,19 @@ fn open_doors<S: Service>(
     config: &Config<S::Settings>,
     pools: &Pools,
     broker: &Broker,
+    intake: &Intake,
     metrics: &Metrics,
     shutdown: &Shutdown,
 ) -> Rooms<S> {
     let background = &pools.background;
+    let watch = restored::Watch {
+        intake: intake.clone(),
+        broker: broker.clone(),
+        pool: background.clone(),
+        interval: config.relay.reconcile_interval,
+    };
+    shutdown.spawn_taker("restored", watch.run(shutdown.intake()));
+
     let backlog = Backlog::new(config.relay.backlog_max);
     shutdown.spawn_taker("backlog", backlog.clone().count(background.clone(), metrics.clone(), shutdown.intake()));
 
@@ -217,7 +244,7 @@ fn open_doors<S: Service>(
 
     shutdown.spawn_taker("stream", broker.clone().keep_stream(shutdown.intake()));
 
-    let reconciling = reconcile(config, background, broker, marks, metrics, shutdown);
+    let reconciling = reconcile(config, background, broker, marks, (intake, metrics), shutdown);
 
     let (lease, strive) = lease("sweep", config.lease, background.clone(), metrics.clone(), shutdown.intake());
     shutdown.spawn_taker("sweep lease", strive);
@@ -229,7 +256,7 @@ fn open_doors<S: Service>(
 
     let (watchers, (asked, to_call)) = (Watchers::default(), mpsc::channel(ASKED_MAX));
     let open = |kind: Kind| {
-        let (door, queue) = door(kind, config.commit.queue_max as usize, backlog.clone(), metrics.clone());
+        let (door, queue) = door(kind, config.commit.queue_max as usize, backlog.clone(), intake.clone(), metrics.clone());
         let committer = Committer {
             kind,
             queue,
@@ -258,7 +285,7 @@ fn reconcile<A: clap::Args>(
     pool: &PgPool,
     broker: &Broker,
     marks: Marks,
-    metrics: &Metrics,
+    (intake, metrics): (&Intake, &Metrics),
     shutdown: &Shutdown,
 ) -> Lease {
     let (lease, strive) = lease("reconcile", config.lease, pool.clone(), metrics.clone(), shutdown.intake());
@@ -268,6 +295,7 @@ fn reconcile<A: clap::Args>(
         broker: broker.clone(),
         pool: pool.clone(),
         marks,
+        intake: intake.clone(),
         metrics: metrics.clone(),
         settings: config.relay.clone(),
     };

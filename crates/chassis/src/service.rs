@@ -3,7 +3,7 @@
 
 use std::fmt::Debug;
 
-use events::SagaId;
+use events::{Event, SagaId};
 use futures_util::future::BoxFuture;
 use saga::{Participant, batch::Arrived};
 use sqlx::{PgConnection, PgPool, migrate::Migrator};
@@ -70,6 +70,12 @@ pub trait Service: Participant {
     /// When no client can be made from the settings.
     fn partner(_settings: &Self::Settings, _metrics: &Metrics) -> Result<Option<Box<dyn Partner<Self>>>, ClientError> {
         Ok(None)
+    }
+
+    /// The command that had led to that event of its own: with it an event that outlived the service's database brings back
+    /// what the database has lost. None where that cannot be told from the event.
+    fn recalled(_event: &Event) -> Option<Self::Input> {
+        None
     }
 
     /// Inputs that are taken at every start; their claims make them take effect once.

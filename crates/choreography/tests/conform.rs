@@ -111,6 +111,7 @@ fn place(sku: Sku) -> order::PlaceOrder {
         lines: vec![order::Wish { sku, quantity: 2 }],
         payment_method: "pm_card_visa".into(),
         ship_to: Address { name, street, city, postal_code: "10115".into(), country: "DE".into() },
+        agreed: None,
     }
 }
 

@@ -22,6 +22,7 @@ pub mod defences;
 pub mod demo;
 pub mod doctor;
 pub mod mutants;
+pub mod reconcile;
 pub mod record;
 pub mod report;
 pub mod simulate;

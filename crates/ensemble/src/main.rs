@@ -12,8 +12,8 @@ use clap::{Parser, Subcommand};
 use ensemble::stack::Name;
 use ensemble::stack::standing::Standing;
 use ensemble::{
-    Part, Profile, Talk, audit, bench, chaos, check, dead_letters, declared, defences, demo, doctor, mutants, record, report,
-    simulate,
+    Part, Profile, Talk, audit, bench, chaos, check, dead_letters, declared, defences, demo, doctor, mutants, reconcile, record,
+    report, simulate,
 };
 
 /// Starts, watches and shows a stack of Ensemble: four services, no conductor.
@@ -107,6 +107,14 @@ enum Verb {
         desk: dead_letters::Desk,
         /// As JSON.
         #[arg(long, global = true)]
+        json: bool,
+    },
+    /// Puts right a service whose database was restored or has lost its last seconds; names what it cannot, and then ends with 1.
+    Reconcile {
+        #[command(flatten)]
+        settings: reconcile::Settings,
+        /// As JSON.
+        #[arg(long)]
         json: bool,
     },
     /// Measures throughput, latency and memory on a stack of its own, compiled for release.
@@ -212,6 +220,7 @@ async fn run(verb: Verb) -> anyhow::Result<Ended> {
         Verb::Conform { files } => compare(&files),
         Verb::Chaos { settings, json } => go_through(&settings, json, &talk).await,
         Verb::DeadLetters { desk, json } => tend(&desk, json, &talk).await,
+        Verb::Reconcile { settings, json } => put_right(&settings, json, &talk).await,
         Verb::Bench { settings, json } => measure(&settings, json, &talk).await,
         Verb::Check { write_test } => {
             let well = check::run(write_test.as_deref(), &talk)?;
@@ -317,6 +326,13 @@ async fn tend(desk: &dead_letters::Desk, json: bool, talk: &Talk) -> anyhow::Res
     let told = dead_letters::ask(desk, standing.addresses(), talk).await?;
     anstream::println!("{}", report::dead_letters(desk, &told, json)?);
     Ok(if told.iter().all(|one| one.well) { Ended::Well } else { Ended::FoundSomething })
+}
+
+async fn put_right(settings: &reconcile::Settings, json: bool, talk: &Talk) -> anyhow::Result<Ended> {
+    let Some(standing) = found(talk).await? else { return Ok(Ended::NotReachable) };
+    let reports = reconcile::run(settings, standing.addresses(), talk).await?;
+    anstream::println!("{}", report::reconciled(&reports, json)?);
+    Ok(if reports.iter().all(reconcile::Report::is_well) { Ended::Well } else { Ended::FoundSomething })
 }
 
 async fn measure(settings: &bench::Settings, json: bool, talk: &Talk) -> anyhow::Result<Ended> {

@@ -15,6 +15,7 @@ use crate::dead_letters::{Desk, Told};
 use crate::demo::Played;
 use crate::doctor::{Finding, Verdict};
 use crate::part::Service;
+use crate::reconcile::{self, Fate};
 use crate::stack::attention::Needing;
 use crate::stack::standing::Fare;
 use crate::stack::{Addresses, Housing};
@@ -273,6 +274,47 @@ pub fn dead_letters(desk: &Desk, told: &[Told], json: bool) -> anyhow::Result<St
         let mark = if one.well { Cell::new("") } else { Cell::new("not done").fg(Color::Red) };
         [Cell::new(one.service), Cell::new(one.id), mark, Cell::new(&one.says)]
     })))
+}
+
+/// What services had lost, what has been put right, and the orders that must be looked at.
+///
+/// # Errors
+/// None that can happen: JSON of plain values.
+pub fn reconciled(reports: &[reconcile::Report], json: bool) -> anyhow::Result<String> {
+    if json {
+        return Ok(serde_json::to_string_pretty(reports)?);
+    }
+    let mut text = table(reports.iter().map(|report| {
+        let count = |fate: &Fate| report.lost.iter().filter(|lost| lost.fate == *fate).count();
+        let (word, color) = match (&report.why, report.open) {
+            (None, true) => ("has lost nothing", Color::Green),
+            (Some(_), true) => ("put right", Color::Green),
+            (_, false) => ("stands still", Color::Red),
+        };
+        let fates = [
+            (Fate::ToRetake, "to be taken again"),
+            (Fate::ToAsk, "to be asked for again"),
+            (Fate::SaidAgain, "said again"),
+            (Fate::SaidOtherwise, "said otherwise"),
+            (Fate::PutBack, "put back as they were"),
+        ];
+        let lost = fates.iter().map(|(fate, words)| (count(fate), words)).filter(|(count, _)| *count > 0);
+        let lost: Vec<_> = lost.map(|(count, words)| format!("{count} events {words}")).collect();
+        let why = report.why.as_deref().unwrap_or_default();
+        [Cell::new(report.service), Cell::new(word).fg(color), Cell::new(lost.join(", ")), Cell::new(why)]
+    }));
+    let mut named = reports.iter().flat_map(|report| report.named().into_values().flatten().collect::<Vec<_>>()).peekable();
+    if named.peek().is_some() {
+        let rows = named.map(|lost| {
+            let order = lost.order.as_deref().unwrap_or("a product");
+            let said = if lost.fate == Fate::PutBack { "not said again" } else { "said otherwise" };
+            let why = lost.why.as_ref().map_or(String::new(), |why| format!(": {why}"));
+            let what = format!("{} of {}{why}", lost.ty, lost.said_at);
+            [Cell::new(lost.service), Cell::new(order), Cell::new(said).fg(Color::Yellow), Cell::new(what)]
+        });
+        let _ = write!(text, "\n\nLook at these, beside what the database says now:\n{}", table(rows));
+    }
+    Ok(text)
 }
 
 /// What was measured.

@@ -17,8 +17,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::reactions::{Input, step};
 
-pub use products::{AdjustStock, AnnounceProducts, IntroduceProduct, ProductView, PutProduct, RECEIVED_MAX, Stock};
-pub(crate) use products::{adjust, announce, introduce, put};
+pub use products::{
+    AdjustStock, AnnounceProducts, IntroduceProduct, ProductView, PutProduct, RECEIVED_MAX, RecallProduct, Stock, recalled,
+};
+pub(crate) use products::{adjust, announce, introduce, put, recall};
 
 saga::records! {
     /// What inventory keeps.
@@ -79,6 +81,7 @@ pub(crate) fn touches(input: &Input, shelves: &mut Shelves) {
         Input::IntroduceProduct(c) => shelves.stock.want([c.sku.clone()]),
         Input::PutProduct(c) => shelves.stock.want([c.sku.clone()]),
         Input::AdjustStock(c) => shelves.stock.want([c.sku.clone()]),
+        Input::RecallProduct(c) => shelves.stock.want([c.told.sku.clone()]),
         Input::AnnounceProducts(c) => shelves.stock.want(c.skus.iter().cloned()),
         Input::OrderConfirmed(_) | Input::PaymentDeclined(_) => {}
         Input::ShipmentRefused(_) | Input::ShipmentCancelled(_) => {}

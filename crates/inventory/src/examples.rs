@@ -5,7 +5,10 @@ use std::iter;
 use events::*;
 use saga::examples::{Examples, name_of, names_of};
 
-use crate::{AdjustStock, AnnounceProducts, Input, IntroduceProduct, Inventory, Pick, PutProduct, Reservation, Shelves, Stock};
+use crate::{
+    AdjustStock, AnnounceProducts, Input, IntroduceProduct, Inventory, Pick, PutProduct, RecallProduct, Reservation, Shelves,
+    Stock,
+};
 
 /// The order that all examples are about. It wants 3 of one product, in two lines.
 pub const ORDER: OrderId = OrderId(uuid::uuid!("01935d3e-8000-7000-8000-000000000001"));
@@ -101,6 +104,10 @@ fn operators() -> Vec<(&'static str, Input)> {
     let introduce = |sku| Input::IntroduceProduct(IntroduceProduct { sku, name: "Assam".into(), price: price(), count: 7 });
     let put = |sku, name: &str, seen| Input::PutProduct(PutProduct { sku, name: name.into(), price: price(), seen });
     let adjust = |sku, delta| Input::AdjustStock(AdjustStock { sku, delta, reason: "counted".into() });
+    let recall = |sku, available, version| {
+        let told = ProductChanged { sku, name: "Darjeeling".into(), price: price(), available, version };
+        Input::RecallProduct(RecallProduct { told })
+    };
     let announce = |skus| Input::AnnounceProducts(AnnounceProducts { skus });
     vec![
         ("known", introduce(known.clone())),
@@ -115,6 +122,10 @@ fn operators() -> Vec<(&'static str, Input)> {
         ("out too many", adjust(known.clone(), -6)),
         ("in too many", adjust(known.clone(), i64::from(u32::MAX))),
         ("unknown", adjust(new.clone(), 4)),
+        ("next", recall(known.clone(), 9, 2)),
+        ("behind", recall(known.clone(), 9, 1)),
+        ("ahead", recall(known.clone(), 9, 3)),
+        ("new", recall(new.clone(), 0, 1)),
         ("known", announce(vec![known])),
         ("unknown", announce(vec![new])),
         ("none", announce(Vec::new())),

@@ -19,7 +19,8 @@ mod api;
 mod store;
 
 pub use domain::{
-    AdjustStock, AnnounceProducts, IntroduceProduct, Pick, ProductView, PutProduct, RECEIVED_MAX, Reservation, Shelves, Stock,
+    AdjustStock, AnnounceProducts, IntroduceProduct, Pick, ProductView, PutProduct, RECEIVED_MAX, RecallProduct, Reservation,
+    Shelves, Stock, recalled,
 };
 pub use reactions::{Call, Input, Inventory, step};
 
@@ -27,11 +28,11 @@ pub use reactions::{Call, Input, Inventory, step};
 #[cfg(feature = "shell")]
 mod shell {
     use chassis::{House, Service, config::NoSettings, document, edge::ProblemPage};
-    use events::SagaId;
+    use events::{Event, SagaId};
     use sqlx::{PgConnection, PgPool, migrate::Migrator};
     use utoipa_axum::router::OpenApiRouter;
 
-    use crate::{Inventory, Shelves, api, store};
+    use crate::{Input, Inventory, Shelves, api, store};
 
     impl Service for Inventory {
         const DOES: &'static str = "Keeps the shelves: what there is, what is set aside, what is sold.";
@@ -60,6 +61,10 @@ mod shell {
 
         fn routes(house: House<Self>) -> OpenApiRouter {
             api::routes(house)
+        }
+
+        fn recalled(event: &Event) -> Option<Input> {
+            crate::recalled(event)
         }
 
         fn seed(_: &Self::Settings) -> Vec<saga::batch::Arrived<Self>> {

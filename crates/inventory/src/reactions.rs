@@ -34,6 +34,7 @@ saga::reactions! {
     /// Counts goods in or out, outside any order.
     step Adjust: alone {
         command  AdjustStock                     => adjust;
+        command  RecallProduct                   => recall;
         says     ProductChanged;
     }
     /// Says again what is known of products, so that a replica of the catalog can be made anew.

@@ -242,6 +242,7 @@ impl NewOrder {
             lines: self.lines.into_iter().map(|line| Wish { sku: Sku(line.sku), quantity: line.quantity }).collect(),
             payment_method: PaymentMethod(self.payment_method),
             ship_to: Address { name, street, city, postal_code, country },
+            agreed: None,
         }
     }
 }

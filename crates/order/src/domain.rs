@@ -46,6 +46,17 @@ pub struct PlaceOrder {
     pub payment_method: PaymentMethod,
     /// Where it goes.
     pub ship_to: Address,
+    /// What the customer was told that it costs, when the order comes back behind a lost database.
+    pub agreed: Option<Agreed>,
+}
+
+/// Prices that were told.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Agreed {
+    /// Of each line.
+    pub lines: Vec<Line>,
+    /// Of all.
+    pub total: Money,
 }
 
 /// One line of what a customer wants.
@@ -81,6 +92,25 @@ saga::deadline! {
     Overdue
 }
 
+/// The command behind an event of order's own: with it an order comes back that the database has lost. Each later asking, and
+/// one whose cause is another, comes of a deadline.
+pub fn recalled(event: &Event) -> Option<Input> {
+    if let Event::OrderPlaced(e) = event {
+        return Some(Input::PlaceOrder(PlaceOrder {
+            order: e.order_id,
+            customer_id: e.customer_id.clone(),
+            currency: e.total.currency,
+            lines: e.lines.iter().map(|line| Wish { sku: line.sku.clone(), quantity: line.quantity }).collect(),
+            payment_method: e.payment_method.clone(),
+            ship_to: e.ship_to.clone(),
+            agreed: Some(Agreed { lines: e.lines.clone(), total: e.total }),
+        }));
+    }
+    let Event::OrderCancellationRequested(e) = event else { return None };
+    let wished = e.because == Reason::CustomerRequest && e.asking == 1;
+    wished.then_some(Input::CancelOrder(CancelOrder { order: e.order_id }))
+}
+
 /// An order's own row, and the products that it names.
 pub(crate) fn touches(input: &Input, orders: &mut Orders) {
     orders.orders.want(input.saga());
@@ -102,8 +132,11 @@ pub(crate) fn place(orders: &mut Orders, c: &PlaceOrder, ctx: &Context) -> Reply
     if let Some(order) = row {
         return Ok(nothing(AlreadyDone).answering(receipt(202, c.order, order, ctx)));
     }
-    let (lines, total) = price::price(c, &orders.catalog)?;
-    let (placed_at, changed_at) = (ctx.now, ctx.now);
+    let (lines, total) = match &c.agreed {
+        Some(Agreed { lines, total }) => (lines.clone(), *total),
+        None => price::price(c, &orders.catalog)?,
+    };
+    let (placed_at, changed_at) = (if c.agreed.is_some() { c.order.born() } else { ctx.now }, ctx.now);
     let customer_id = c.customer_id.clone();
     let order = Purchase { customer_id, lines, total, placed_at, changed_at, standing: Standing::Open };
     let placed = OrderPlaced {

@@ -123,6 +123,7 @@ pub fn place(currency: Currency, lines: &[(&str, u32)]) -> PlaceOrder {
         lines: lines.iter().map(|&(sku, quantity)| Wish { sku: sku.into(), quantity }).collect(),
         payment_method: "pm_card_visa".into(),
         ship_to: Address { name, street, city, postal_code: "10115".into(), country: "DE".into() },
+        agreed: None,
     }
 }
 

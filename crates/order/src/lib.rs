@@ -18,7 +18,8 @@ mod api;
 mod store;
 
 pub use domain::{
-    Asking, CancelOrder, Closed, Closes, ClosingWord, Orders, Overdue, PlaceOrder, Product, Purchase, Sale, Standing, Wish,
+    Agreed, Asking, CancelOrder, Closed, Closes, ClosingWord, Orders, Overdue, PlaceOrder, Product, Purchase, Sale, Standing,
+    Wish, recalled,
 };
 pub use explanation::explanation;
 pub use reactions::{Call, Input, Order, step};
@@ -30,11 +31,11 @@ pub use screen::{
 #[cfg(feature = "shell")]
 mod shell {
     use chassis::{House, Service, document, edge::ProblemPage};
-    use events::SagaId;
+    use events::{Event, SagaId};
     use sqlx::{PgConnection, PgPool, migrate::Migrator};
     use utoipa_axum::router::OpenApiRouter;
 
-    use crate::{Order, Orders, api, screen, store};
+    use crate::{Input, Order, Orders, api, domain, screen, store};
 
     impl Service for Order {
         const DOES: &'static str = "Takes orders, and follows each until it stands or everything done for it is undone.";
@@ -59,6 +60,10 @@ mod shell {
 
         async fn state(pool: &PgPool, saga: SagaId) -> sqlx::Result<Option<serde_json::Value>> {
             document::shown(store::read(pool, saga).await?)
+        }
+
+        fn recalled(event: &Event) -> Option<Input> {
+            domain::recalled(event)
         }
 
         async fn has_open_between(pool: &PgPool, first: SagaId, until: SagaId) -> sqlx::Result<bool> {

@@ -269,3 +269,32 @@ fn each_word_closes_whom_the_protocol_says() {
     );
     assert_eq!((bits::<ShipmentRefused>(), bits::<ShipmentCancelled>()), ("S".into(), "S".into()));
 }
+
+/// A database that lost an order gets it back from what it had said: the same, at the prices that were told, and no other.
+#[test]
+fn a_command_is_recalled_by_what_it_said_and_says_it_again() {
+    let priced = |amount| {
+        let mut shop = Orders::default();
+        shop.catalog.put("TEA-001".into(), Some(Product { price: Money::new(amount, Currency::EUR), version: 1 }));
+        shop
+    };
+    let first = attempt::<Order>(&priced(1_250), &Input::PlaceOrder(place(Currency::EUR, &[("TEA-001", 2)])));
+    let placed: Vec<&Event> = first.said().collect();
+    let command = order::recalled(placed[0]).expect("an order is recalled by its first word");
+    for shop in [priced(9_999), Orders::default()] {
+        let again = attempt::<Order>(&shop, &command);
+        assert_eq!(again.said().collect::<Vec<_>>(), placed);
+        assert_eq!(standing(&again.after), standing(&first.after));
+    }
+
+    for before in [open(), orders(Standing::Confirmed { sale: order::Sale::Committed })] {
+        let cancelled = attempt::<Order>(&before, &Input::CancelOrder(order::CancelOrder { order: ORDER }));
+        let asked: Vec<&Event> = cancelled.said().collect();
+        let command = order::recalled(asked[0]).expect("a customer's wish is recalled");
+        assert_eq!(attempt::<Order>(&before, &command).said().collect::<Vec<_>>(), asked);
+    }
+    // What a deadline says is no command.
+    let overdue = attempt::<Order>(&open(), &Input::Overdue(Overdue { order: ORDER }));
+    assert!(overdue.said().all(|event| order::recalled(event).is_none()));
+    assert!(heard().iter().all(|event| order::recalled(event).is_none()));
+}

@@ -1,6 +1,8 @@
 //! What is still owed to the stream, and what the broker has forgotten: decided without asking anybody, for production and
-//! simulator alike. Here the sweep's rule; the reconciler's in [`stream`], the readers' in [`durable`].
+//! simulator alike. Here the sweep's rule; the reconciler's in [`stream`], the readers' in [`durable`]; and whether it is the
+//! database that has forgotten, in [`database`].
 
+pub mod database;
 pub mod durable;
 pub mod stream;
 

@@ -171,6 +171,12 @@ impl Shipment {
     }
 }
 
+/// The command behind an event of shipping's own: with it a dispatch comes back that the database has lost.
+pub fn recalled(event: &Event) -> Option<Input> {
+    let Event::ShipmentDispatched(e) = event else { return None };
+    Some(Input::DispatchShipment(DispatchShipment { order: e.order_id }))
+}
+
 /// Every input is about one order, and every order has one shipment.
 pub(crate) fn touches(input: &Input, shipments: &mut Shipments) {
     shipments.shipments.want(saga::Inputs::saga(input));

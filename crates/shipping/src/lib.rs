@@ -17,18 +17,18 @@ mod calls;
 #[cfg(feature = "shell")]
 mod store;
 
-pub use domain::{BookShipment, Booked, CancelBooking, DispatchShipment, Shipment, ShipmentView, Shipments, TakenBack};
+pub use domain::{BookShipment, Booked, CancelBooking, DispatchShipment, Shipment, ShipmentView, Shipments, TakenBack, recalled};
 pub use reactions::{Call, Input, Shipping, step};
 
 /// The shell: what the chassis runs.
 #[cfg(feature = "shell")]
 mod shell {
     use chassis::{House, Service, calls::ClientError, document, edge::ProblemPage, service::Partner, telemetry::Metrics};
-    use events::SagaId;
+    use events::{Event, SagaId};
     use sqlx::{PgConnection, PgPool, migrate::Migrator};
     use utoipa_axum::router::OpenApiRouter;
 
-    use crate::{Shipments, Shipping, api, calls, store};
+    use crate::{Input, Shipments, Shipping, api, calls, domain, store};
 
     impl Service for Shipping {
         const DOES: &'static str = "Books the carrier, and decides between cancelling and handing over.";
@@ -53,6 +53,10 @@ mod shell {
 
         async fn state(pool: &PgPool, saga: SagaId) -> sqlx::Result<Option<serde_json::Value>> {
             document::shown(store::read(pool, saga).await?)
+        }
+
+        fn recalled(event: &Event) -> Option<Input> {
+            domain::recalled(event)
         }
 
         fn routes(house: House<Self>) -> OpenApiRouter {

@@ -12,6 +12,7 @@
 //! | `POST /admin/dead-letters/{id}/discard` | it never will; `{"note": "why"}` |
 //! | `POST /admin/dead-letters/{id}/park` | nobody need look at it now; `{"note": "why"}`, which is required |
 //! | `GET /admin/outbox?since=` | what was said since then, oldest first, and whether it is known to be in the stream |
+//! | `/admin/restored…` | a database that has lost something: [`super::restored`] |
 //! | `POST /admin/intents/{id}/retry-now` | do not wait for the backoff |
 //! | `GET /admin/consumer`, `POST /admin/consumer/{pause,resume}` | whether this replica takes messages |
 
@@ -97,10 +98,11 @@ pub(crate) fn routes<S: Service>(slot: Slot<S>) -> Router {
         .route("/admin/consumer", get(consumer::<S>))
         .route("/admin/consumer/pause", post(pause::<S>))
         .route("/admin/consumer/resume", post(resume::<S>))
-        .with_state(slot)
+        .with_state(slot.clone())
+        .merge(super::restored::routes(slot))
 }
 
-struct Desk<S: Service>(Arc<Inbox<S>>);
+pub(super) struct Desk<S: Service>(pub(super) Arc<Inbox<S>>);
 
 impl<S: Service> FromRequestParts<Slot<S>> for Desk<S> {
     type Rejection = Problem;

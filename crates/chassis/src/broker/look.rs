@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{
-    self,
-    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
-    context::GetStreamErrorKind,
-    stream::{self, ConsumerErrorKind, LastRawMessageErrorKind},
+use async_nats::{
+    HeaderValue,
+    header::NATS_MESSAGE_ID,
+    jetstream::{
+        self,
+        consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+        context::GetStreamErrorKind,
+        message::StreamMessage,
+        stream::{self, ConsumerErrorKind, LastRawMessageErrorKind},
+    },
 };
 use events::{EventId, Timestamp};
 use futures_util::StreamExt as _;
@@ -14,9 +19,12 @@ use saga::owed;
 use tokio::time::timeout;
 
 use super::{ANSWER_MAX, Broker};
+use crate::inbox::Letter;
 
 /// The server forgets a reader of headers that has not asked for so long.
 const READER_IDLE_MAX: Duration = Duration::from_secs(60);
+/// How many headers are read at a time where nobody is to be spared.
+const PAGE: usize = 1024;
 
 /// The broker did not answer, or not as it should. *Retry.*
 #[derive(thiserror::Error, Debug)]
@@ -32,8 +40,12 @@ pub(crate) enum Unseen {
 pub(crate) struct Held {
     pub(crate) sequence: u64,
     pub(crate) stored_at: Timestamp,
-    /// None when nobody's.
+    /// What it was published as, whatever its generation; none when nobody's.
     pub(crate) event: Option<EventId>,
+    /// The event that it says it is.
+    pub(crate) said: Option<EventId>,
+    /// That event's id derives from its cause: its owner has said it.
+    pub(crate) is_derived: bool,
 }
 
 /// Reads the headers of a stream's messages, in order, from some moment on.
@@ -64,22 +76,18 @@ impl Broker {
 
     /// The `Nats-Msg-Id` of the message in that place; none when there is no message, or it has none.
     pub(crate) async fn id_at(&self, stream: &str, sequence: u64) -> Result<Option<String>, Unseen> {
-        if sequence == 0 {
-            return Ok(None);
-        }
-        let unseen = |why: String| Unseen::Stream { stream: stream.to_owned(), why };
-        let handle = self.jetstream.get_stream_no_info(stream).await.map_err(|error| unseen(error.to_string()))?;
-        match handle.get_raw_message(sequence).await {
-            Ok(message) => Ok(message.headers.get(async_nats::header::NATS_MESSAGE_ID).map(|id| id.as_str().to_owned())),
-            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
-            Err(error) => Err(unseen(error.to_string())),
-        }
+        let message = self.message_at(stream, sequence).await?;
+        Ok(message.and_then(|message| Some(message.headers.get(NATS_MESSAGE_ID)?.as_str().to_owned())))
     }
 
     /// Begins to read the headers of what was stored since then. No acknowledgement, nothing on disk.
     pub(crate) async fn headers(&self, stream: &str, since: Timestamp) -> Result<Headers, Unseen> {
+        self.headers_by(stream, DeliverPolicy::ByStartTime { start_time: since.into() }).await
+    }
+
+    async fn headers_by(&self, stream: &str, begin: DeliverPolicy) -> Result<Headers, Unseen> {
         let config = pull::Config {
-            deliver_policy: DeliverPolicy::ByStartTime { start_time: since.into() },
+            deliver_policy: begin,
             ack_policy: AckPolicy::None,
             headers_only: true,
             memory_storage: true,
@@ -91,6 +99,41 @@ impl Broker {
         let consumer = made.map_err(|error| Unseen::Headers { stream: stream.to_owned(), why: error.to_string() })?;
         let left = consumer.cached_info().num_pending;
         Ok(Headers { stream: stream.to_owned(), consumer, read: 0, left })
+    }
+
+    /// As [`headers`](Self::headers), from that place on.
+    pub(crate) async fn headers_from(&self, stream: &str, sequence: u64) -> Result<Headers, Unseen> {
+        self.headers_by(stream, DeliverPolicy::ByStartSequence { start_sequence: sequence.max(1) }).await
+    }
+
+    /// Everything from that place on: not much.
+    pub(crate) async fn tail(&self, stream: &str, sequence: u64) -> Result<Vec<Held>, Unseen> {
+        let mut headers = self.headers_from(stream, sequence).await?;
+        let mut tail = Vec::new();
+        while !headers.at_end() {
+            tail.extend(headers.next(PAGE).await?);
+        }
+        headers.close(self).await;
+        Ok(tail)
+    }
+
+    /// The message in that place as it came; none when there is none.
+    pub(crate) async fn letter_at(&self, stream: &str, sequence: u64) -> Result<Option<Letter>, Unseen> {
+        let message = self.message_at(stream, sequence).await?;
+        Ok(message.map(|message| Letter::from_parts(message.subject.to_string(), Some(&message.headers), message.payload)))
+    }
+
+    async fn message_at(&self, stream: &str, sequence: u64) -> Result<Option<StreamMessage>, Unseen> {
+        if sequence == 0 {
+            return Ok(None);
+        }
+        let unseen = |why: String| Unseen::Stream { stream: stream.to_owned(), why };
+        let handle = self.jetstream.get_stream_no_info(stream).await.map_err(|error| unseen(error.to_string()))?;
+        match handle.get_raw_message(sequence).await {
+            Ok(message) => Ok(Some(message)),
+            Err(error) if matches!(error.kind(), LastRawMessageErrorKind::NoMessageFound) => Ok(None),
+            Err(error) => Err(unseen(error.to_string())),
+        }
     }
 
     /// The durable with that name, as it is; none when there is none, or no stream for it.
@@ -118,6 +161,13 @@ impl Broker {
     pub(crate) fn connects(&self) -> u64 {
         self.client.statistics().connects.load(std::sync::atomic::Ordering::Relaxed)
     }
+}
+
+/// As [`owed::stream::is_derived`], of a message with these headers.
+fn is_derived<'m>(said: EventId, header: impl Fn(&str) -> Option<&'m str>) -> bool {
+    let (saga, causation) = (header("ce-correlationid"), header("ce-causationid"));
+    let parsed = saga.and_then(|saga| saga.parse().ok()).zip(causation.and_then(|causation| causation.parse().ok()));
+    parsed.zip(header("ce-type")).is_some_and(|((saga, causation), ty)| owed::stream::is_derived(said, saga, causation, ty))
 }
 
 impl Headers {
@@ -163,11 +213,14 @@ impl Headers {
                 return Err(self.unread("some were lost on their way".to_owned()));
             }
             self.left = info.pending;
-            let id = message.headers.as_ref().and_then(|headers| headers.get(async_nats::header::NATS_MESSAGE_ID));
+            let header = |name: &str| message.headers.as_ref()?.get(name).map(HeaderValue::as_str);
+            let said = header("ce-id").and_then(|id| id.parse().ok());
             page.push(Held {
                 sequence: info.stream_sequence,
                 stored_at: info.published.into(),
-                event: id.and_then(|id| owed::stream::published(id.as_str())),
+                event: header("Nats-Msg-Id").and_then(owed::stream::published),
+                said,
+                is_derived: said.is_some_and(|said| is_derived(said, header)),
             });
         }
         if page.is_empty() {

@@ -29,6 +29,7 @@ use super::{
 use crate::{
     commit::{Asked, Door, Error, HANDED_FOR, Incoming, Settled},
     failpoint::Boundary,
+    restored::Intake,
     service::{Failure, Partner, Service},
     shutdown::Shutdown,
     telemetry,
@@ -65,6 +66,7 @@ pub(crate) struct Room<S: Service> {
     pub(crate) pool: PgPool,
     pub(crate) partner: Box<dyn Partner<S>>,
     pub(crate) settings: Settings,
+    pub(crate) intake: Intake,
 }
 
 /// Intents on their way from the doors' commits.
@@ -176,6 +178,9 @@ struct Caller<S: Service> {
 impl<S: Service> Caller<S> {
     /// Those that are due, each with a place: no more than there are places.
     async fn due(&self, places: &Arc<Semaphore>) -> Vec<(Held<S::Call>, OwnedSemaphorePermit)> {
+        if !self.room.intake.asks() {
+            return Vec::new();
+        }
         let free = std::iter::from_fn(|| places.clone().try_acquire_owned().ok()).collect::<Vec<_>>();
         let most = i64::try_from(free.len()).unwrap_or(i64::MAX);
         match intents::take_due(&self.room.pool, most, HANDED_FOR).await {
@@ -250,11 +255,15 @@ impl<S: Service> Caller<S> {
         let error = match taken.await {
             Ok(Settled::Taken { .. } | Settled::Repeated(_)) => return,
             Err(Error::Stopping) => return,
-            Err(error @ (Error::Full { .. } | Error::Away | Error::Poison(_))) => error.to_string(),
+            Err(error @ (Error::Full { .. } | Error::Away | Error::Restored(_) | Error::Poison(_))) => error.to_string(),
             Ok(settled @ (Settled::NotYet(_) | Settled::Contradiction(_) | Settled::OtherBody | Settled::Refused(_))) => {
                 format!("the answer does not fit: {settled:?}")
             }
         };
+        if !self.room.intake.asks() {
+            // The database is older than the call. If it still has to be asked for, it is.
+            return tracing::warn!(call = held.call.name(), %error, "an answer met a database that is in doubt");
+        }
         tracing::error!(call = held.call.name(), %error, "an answer cannot be taken");
         let wait = self.backoff.wait(held.tries + 1);
         self.note(&held, held.ask, error, wait).await;

@@ -6,7 +6,7 @@ use saga::{Claim, Receipt};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Error, Incoming, Settled};
-use crate::{edge, relay::Backlog, service::Service, telemetry, telemetry::Metrics};
+use crate::{edge, relay::Backlog, restored::Intake, service::Service, telemetry, telemetry::Metrics};
 
 /// Which door: each has a queue, a committer and connections of its own, so that none can starve another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +35,7 @@ pub struct Door<S: Service> {
     kind: Kind,
     queue: mpsc::Sender<Waiting<S>>,
     backlog: Backlog,
+    intake: Intake,
     metrics: Metrics,
 }
 
@@ -51,10 +52,11 @@ pub(crate) fn door<S: Service>(
     kind: Kind,
     queue_max: usize,
     backlog: Backlog,
+    intake: Intake,
     metrics: Metrics,
 ) -> (Door<S>, mpsc::Receiver<Waiting<S>>) {
     let (queue, waiting) = mpsc::channel(queue_max);
-    (Door { kind, queue, backlog, metrics }, waiting)
+    (Door { kind, queue, backlog, intake, metrics }, waiting)
 }
 
 impl<S: Service> Door<S> {
@@ -64,6 +66,11 @@ impl<S: Service> Door<S> {
     /// # Errors
     /// See [`Error`]. A command is turned away where there is too much to do; by the other doors one waits.
     pub async fn take(&self, incoming: Incoming<S>) -> Result<Settled, Error> {
+        self.enter(incoming).await?.await.unwrap_or(Err(Error::Stopping))
+    }
+
+    /// As [`take`](Self::take), and returns as soon as it stands in the queue: whoever enters next is decided after it.
+    pub(crate) async fn enter(&self, incoming: Incoming<S>) -> Result<oneshot::Receiver<Result<Settled, Error>>, Error> {
         let (answer, settled) = oneshot::channel();
         let waiting = Waiting { incoming, since: Instant::now(), answer };
         match self.kind {
@@ -72,10 +79,14 @@ impl<S: Service> Door<S> {
                 self.queue.send(waiting).await.map_err(|_| Error::Stopping)?;
             }
         }
-        settled.await.unwrap_or(Err(Error::Stopping))
+        Ok(settled)
     }
 
     fn take_if_there_is_room(&self, waiting: Waiting<S>) -> Result<(), Error> {
+        if let Some(why) = self.intake.refuses() {
+            self.metrics.shed("restored");
+            return Err(Error::Restored(why));
+        }
         if self.backlog.is_full() {
             self.metrics.shed("backlog");
             return Err(Error::Full { retry_after: Duration::from_secs(5) });
@@ -92,7 +103,13 @@ impl<S: Service> Door<S> {
 
 impl<S: Service> Clone for Door<S> {
     fn clone(&self) -> Self {
-        Self { kind: self.kind, queue: self.queue.clone(), backlog: self.backlog.clone(), metrics: self.metrics.clone() }
+        Self {
+            kind: self.kind,
+            queue: self.queue.clone(),
+            backlog: self.backlog.clone(),
+            intake: self.intake.clone(),
+            metrics: self.metrics.clone(),
+        }
     }
 }
 
@@ -108,6 +125,7 @@ impl<S: Service> edge::Commands<S::Input> for Door<S> {
                 Err(edge::NotTaken::Failed)
             }
             Err(Error::Full { retry_after }) => Err(edge::NotTaken::Full { retry_after: retry_after.as_secs() }),
+            Err(Error::Restored(why)) => Err(edge::NotTaken::Restored(why)),
             Err(Error::Away | Error::Stopping) => Err(edge::NotTaken::Away),
             Err(Error::Poison(_)) => Err(edge::NotTaken::Failed),
         }

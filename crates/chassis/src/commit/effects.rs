@@ -16,7 +16,7 @@ use sqlx::{PgConnection, types::time::OffsetDateTime};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{About, Asked, HANDED_FOR, Said, Settled, claims::Claimed, committer::Batch, transaction::Fault};
+use super::{About, Asked, BODY_FORGOTTEN, HANDED_FOR, Said, Settled, claims::Claimed, committer::Batch, transaction::Fault};
 use crate::{
     partitions::{bounds, day, late},
     postgres::spanned,
@@ -334,7 +334,7 @@ fn repeated(claim: &Claim, claimed: &Claimed, told: &HashMap<Uuid, ([u8; 32], Op
         (None, None) => None,
     };
     match first {
-        Some((first, _)) if first != fingerprint => Settled::OtherBody,
+        Some((first, _)) if first != fingerprint && ![first, fingerprint].contains(&&BODY_FORGOTTEN[..]) => Settled::OtherBody,
         Some((_, receipt)) => Settled::Repeated(receipt.clone()),
         None => Settled::Repeated(None),
     }

@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 use super::{
     Principal, Problem,
     idempotency::{InProgress, key_of, scope},
-    problem::{IN_PROGRESS, INTERNAL, KEY_REUSED, OVERLOADED, TOO_LARGE, UNAVAILABLE, UNSUPPORTED_MEDIA_TYPE},
+    problem::{IN_PROGRESS, INTERNAL, KEY_REUSED, OVERLOADED, RESTORED, TOO_LARGE, UNAVAILABLE, UNSUPPORTED_MEDIA_TYPE},
     validate,
 };
 use crate::failpoint::Boundary;
@@ -49,7 +49,7 @@ pub enum Taken {
 }
 
 /// Why nothing became of a command, as far as is known. The same key may be tried again.
-#[derive(thiserror::Error, Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(thiserror::Error, Clone, PartialEq, Eq, Debug)]
 pub enum NotTaken {
     /// There is too much to do: the queue or the outbox is full.
     #[error("there is too much to do")]
@@ -57,6 +57,9 @@ pub enum NotTaken {
         /// When to try again, in seconds.
         retry_after: u64,
     },
+    /// The database has lost something, and nothing is taken until it is put right.
+    #[error("{0}")]
+    Restored(String),
     /// The database is away, or the commit is in doubt.
     #[error("the database is away")]
     Away,
@@ -98,6 +101,7 @@ impl<T> Command<T> {
             Ok(Taken::OtherBody) => Err(Problem::of(&KEY_REUSED)),
             Ok(Taken::Refused(problem)) => Err(problem.into()),
             Err(NotTaken::Full { retry_after }) => Err(Problem::of(&OVERLOADED).retry_after(retry_after)),
+            Err(NotTaken::Restored(why)) => Err(Problem::of(&RESTORED).saying(why).retry_after(5)),
             Err(NotTaken::Away) => Err(Problem::of(&UNAVAILABLE).retry_after(1)),
             Err(NotTaken::Failed) => Err(Problem::of(&INTERNAL)),
         }

@@ -105,6 +105,14 @@ pub(super) const UNAVAILABLE: ProblemPage = page(
     "Something this needs is away",
     "What this service stands on does not answer. Send the request again after `Retry-After` seconds, under the same key.",
 );
+pub(super) const RESTORED: ProblemPage = page(
+    "database-restored",
+    503,
+    "The database has lost something",
+    "The database of this service is older than what it has said: it was restored, or lost its last seconds. Nothing is taken \
+     until that is put right (`ensemble reconcile`); `detail` says what was found. Send the request again later, under the same \
+     key: if it had taken effect before, it is answered as then.",
+);
 pub(super) const DEADLINE: ProblemPage = page(
     "deadline-passed",
     504,
@@ -113,7 +121,7 @@ pub(super) const DEADLINE: ProblemPage = page(
 );
 
 /// Those of every service.
-const PAGES: [ProblemPage; 17] = [
+const PAGES: [ProblemPage; 18] = [
     BAD_REQUEST,
     MALFORMED_JSON,
     KEY_MISSING,
@@ -130,6 +138,7 @@ const PAGES: [ProblemPage; 17] = [
     INTERNAL,
     OVERLOADED,
     UNAVAILABLE,
+    RESTORED,
     DEADLINE,
 ];
 

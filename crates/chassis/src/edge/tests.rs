@@ -65,7 +65,7 @@ impl Commands<NewThing> for Toy {
         if let Some(gate) = gate {
             gate.notified().await;
         }
-        if let Some(why) = *self.away.lock().unwrap() {
+        if let Some(why) = self.away.lock().unwrap().clone() {
             return Err(why);
         }
         let Claim::Request { key, fingerprint } = claim else { panic!("a request's claim") };

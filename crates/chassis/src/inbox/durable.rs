@@ -2,10 +2,13 @@
 
 use async_nats::jetstream::consumer::{DeliverPolicy, PullConsumer};
 use events::EventInfo;
-use saga::owed::durable::{Known, Position};
-use sqlx::PgPool;
+use saga::owed::durable::{Known, Position, Seen, doubt};
+use sqlx::{PgConnection, PgPool};
 
-use crate::broker::{Broker, BrokerError, nanos};
+use crate::{
+    broker::{Broker, BrokerError, nanos},
+    restored::Unsettled,
+};
 
 crate::statements! {
     KNOWN = "select stream_created, created, server from chassis.durables where name = $1";
@@ -105,6 +108,23 @@ pub(super) async fn known(pool: &PgPool, name: &str) -> sqlx::Result<Option<Know
     Ok(known.map(|(stream_created, created, server)| Known { stream_created, created, server, position: None }))
 }
 
+/// Whether that durable is the one that is written down, on the stream and in the life of the server that it was on and in: then
+/// what it says was acknowledged was so by this service.
+pub(crate) async fn is_as_known(broker: &Broker, pool: &PgPool, event: &EventInfo, is: &PullConsumer) -> Result<bool, Unsettled> {
+    let Some(known) = known(pool, &broker.durable_name(event)).await? else { return Ok(false) };
+    let Some(stream) = broker.stream(&events::stream(event.owner)).await? else { return Ok(false) };
+    let (state, info) = (&stream.state, is.cached_info());
+    let seen = Seen {
+        stream_created: nanos(stream.created),
+        first: state.first_sequence,
+        last: state.last_sequence,
+        created: Some(nanos(info.created)),
+        delivered: info.delivered.stream_sequence,
+        server: broker.server(),
+    };
+    Ok(doubt(&known, &seen, None).is_none())
+}
+
 /// Highest first.
 pub(super) async fn positions(pool: &PgPool, name: &str) -> sqlx::Result<Vec<Position>> {
     let positions = sqlx::query_as::<_, (i64, String)>(POSITIONS).bind(name).fetch_all(pool).await?;
@@ -118,8 +138,8 @@ pub(super) async fn remember(broker: &Broker, pool: &PgPool, name: &str, stream_
 }
 
 /// Everything up to there has been taken. `kept` are the other positions that stay.
-pub(super) async fn advance(pool: &PgPool, name: &str, to: &Position, kept: &[u64], token: i64) -> sqlx::Result<()> {
+pub(super) async fn advance(conn: &mut PgConnection, name: &str, to: &Position, kept: &[u64], token: i64) -> sqlx::Result<()> {
     let kept: Vec<i64> = kept.iter().copied().map(u64::cast_signed).collect();
     let sequence = to.sequence.cast_signed();
-    sqlx::query(ADVANCE).bind(name).bind(sequence).bind(&to.id).bind(kept).bind(token).execute(pool).await.map(drop)
+    sqlx::query(ADVANCE).bind(name).bind(sequence).bind(&to.id).bind(kept).bind(token).execute(conn).await.map(drop)
 }

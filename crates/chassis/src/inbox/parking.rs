@@ -27,6 +27,11 @@ const LEASE: Duration = Duration::from_secs(30);
 /// Until `stop`, then ends with the batch in hand.
 pub(super) async fn run<S: Service>(inbox: Arc<Inbox<S>>, stop: CancellationToken) {
     loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = inbox.intake.until_hears_is(true) => {}
+        }
         let found = match parked::take_due(&inbox.pool, BATCH as i64, LEASE).await {
             Ok(due) => {
                 let found = due.len();
@@ -61,7 +66,12 @@ async fn try_again<S: Service>(inbox: &Inbox<S>, parked: Parked) {
 async fn end<S: Service>(inbox: &Inbox<S>, parked: &Parked) -> Result<(), NotNow> {
     let heard = read::<S::Input>(|name| parked.letter.header(name), &parked.letter.body);
     let (pool, id) = (&inbox.pool, parked.id);
-    match inbox.take(&heard).await? {
+    let end = inbox.take(&heard).await?;
+    if !inbox.intake.hears() {
+        // Its lease runs out, and it is tried again.
+        return Ok(());
+    }
+    match end {
         End::Done(Done::Taken | Done::Repeated | Done::Ignored) => parked::remove(pool, id).await?,
         End::NotYet(why) => {
             match saga::park(parked.since, parked.now, inbox.settings.park_deadline, BACKOFF.wait(parked.tries)) {

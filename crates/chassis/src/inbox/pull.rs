@@ -78,12 +78,12 @@ struct Reader<S: Service> {
 }
 
 impl<S: Service> Reader<S> {
-    /// Waits while the service is paused; false once nothing more may be taken.
+    /// Waits while nothing may be taken; false once nothing more may be taken.
     async fn may_pull(&self) -> bool {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => false,
-            () = self.inbox.until_paused_is(false) => true,
+            () = self.inbox.until_it_may_hear() => true,
         }
     }
 
@@ -101,7 +101,7 @@ impl<S: Service> Reader<S> {
             .map_err(|error| Broken::Messages(error.into()))?;
         let (mut look, mut quiet_since) = (interval(LOOK), Instant::now());
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut paused = pin!(self.inbox.until_paused_is(true));
+        let mut paused = pin!(self.inbox.until_it_may_not_hear());
         loop {
             let place = tokio::select! {
                 biased;

@@ -75,16 +75,16 @@ impl Unread {
 
 impl Letter {
     pub(crate) fn of(message: &async_nats::Message) -> Self {
+        Self::from_parts(message.subject.to_string(), message.headers.as_ref(), message.payload.clone())
+    }
+
+    pub(crate) fn from_parts(subject: String, headers: Option<&HeaderMap>, body: Bytes) -> Self {
         let pairs = |headers: &HeaderMap| {
             let pairs =
                 headers.iter().flat_map(|(name, values)| values.iter().map(|value| (name.to_string(), value.to_string())));
             pairs.collect()
         };
-        Self {
-            subject: message.subject.to_string(),
-            headers: message.headers.as_ref().map(pairs).unwrap_or_default(),
-            body: message.payload.clone(),
-        }
+        Self { subject, headers: headers.map(pairs).unwrap_or_default(), body }
     }
 
     /// From its columns `subject`, `headers`, `body`.

@@ -21,6 +21,7 @@ use crate::{
     commit::now,
     lease::Lease,
     postgres::spanned,
+    restored::Intake,
     telemetry::Metrics,
 };
 
@@ -80,6 +81,8 @@ pub(crate) struct Reconciler {
     pub(crate) broker: Broker,
     pub(crate) pool: PgPool,
     pub(crate) marks: Marks,
+    /// Told of what the stream holds and nobody here has said.
+    pub(crate) intake: Intake,
     pub(crate) metrics: Metrics,
     pub(crate) settings: super::Settings,
 }
@@ -215,7 +218,7 @@ impl Reconciler {
 
     /// Compares that span at once.
     async fn compare(&self, stream: &str, token: i64, span: Span) -> Result<(), Broken> {
-        let missing = Pass::begin(&self.broker, stream, span).await?.run(&self.broker, &self.pool, stream).await?;
+        let missing = Pass::begin(&self.broker, &self.intake, stream, span).await?.run(&self.broker, &self.pool, stream).await?;
         self.put_back(stream, token, &missing).await
     }
 
@@ -225,7 +228,7 @@ impl Reconciler {
             Some(pass) => pass,
             None => {
                 let span = Span { since: self.oldest(), until: now().before(UNDER_WAY), last: info.state.last_sequence };
-                Pass::begin(&self.broker, stream, span).await?
+                Pass::begin(&self.broker, &self.intake, stream, span).await?
             }
         };
         match pass.step(&self.broker, &self.pool, stream, self.settings.reconcile_window as usize).await? {

@@ -76,6 +76,7 @@ struct Inner {
     consumer_lag: Gauge<u64>,
     parked: Gauge<u64>,
     dead_letters: Gauge<u64>,
+    intake_stopped: Gauge<u64>,
     partitions_ahead: Gauge<u64>,
     partitions_held: Gauge<u64>,
     lease_held: Gauge<u64>,
@@ -135,6 +136,7 @@ impl Metrics {
             consumer_lag: gauge(&meter, "ensemble.consumer_lag", "Messages that a consumer has not taken yet."),
             parked: gauge(&meter, "ensemble.parked", "Deliveries that came too early and wait."),
             dead_letters: gauge(&meter, "ensemble.dead_letters", "Deliveries that nobody will try again by themselves."),
+            intake_stopped: gauge(&meter, "ensemble.intake_stopped", "1 while the database is older than what was said."),
             partitions_ahead: gauge(&meter, "ensemble.partitions_ahead", "Days after today that have their partitions."),
             partitions_held: gauge(
                 &meter,
@@ -256,6 +258,11 @@ impl Metrics {
         self.0.dead_letters.record(count, &[]);
     }
 
+    /// Whether nothing is taken because the database has lost something.
+    pub fn set_intake_stopped(&self, stopped: bool) {
+        self.0.intake_stopped.record(u64::from(stopped), &[]);
+    }
+
     /// Days after today that have their partitions.
     pub(crate) fn set_partitions_ahead(&self, days: u64) {
         self.0.partitions_ahead.record(days, &[]);
@@ -317,6 +324,7 @@ mod tests {
         metrics.set_consumer_lag("a-consumer", 1);
         metrics.set_parked(1);
         metrics.set_dead_letters(1);
+        metrics.set_intake_stopped(true);
         metrics.set_partitions_ahead(7);
         metrics.set_partitions_held(1);
         metrics.set_lease_held("sweep", true);
@@ -342,6 +350,7 @@ mod tests {
             r#"ensemble_consumer_lag{consumer="a-consumer"} 1"#,
             "ensemble_parked 1",
             "ensemble_dead_letters 1",
+            "ensemble_intake_stopped 1",
             "ensemble_partitions_ahead 7",
             "ensemble_partitions_held 1",
             r#"ensemble_lease_held{job="sweep"} 1"#,

@@ -63,7 +63,7 @@ impl Recorded for Order {
 
     fn command(name: &str, known: &Known<'_>) -> Option<order::Input> {
         match name {
-            "PlaceOrder" => known.placed.map(|placed| order::Input::PlaceOrder(place(placed))),
+            "PlaceOrder" => known.placed.and_then(|placed| place(placed, &known.last("placed_at"))),
             "CancelOrder" => Some(order::Input::CancelOrder(CancelOrder { order: known.order })),
             _ => None,
         }
@@ -74,16 +74,21 @@ impl Recorded for Order {
     }
 }
 
-fn place(placed: &OrderPlaced) -> PlaceOrder {
+/// One that came back behind a lost database was placed when it was born.
+fn place(placed: &OrderPlaced, placed_at: &str) -> Option<order::Input> {
+    if placed_at == placed.order_id.born().to_string() {
+        return order::recalled(&Event::OrderPlaced(placed.clone()));
+    }
     let wish = |line: &Line| order::Wish { sku: line.sku.clone(), quantity: line.quantity };
-    PlaceOrder {
+    Some(order::Input::PlaceOrder(PlaceOrder {
         order: placed.order_id,
         customer_id: placed.customer_id.clone(),
         currency: placed.total.currency,
         lines: placed.lines.iter().map(wish).collect(),
         payment_method: placed.payment_method.clone(),
         ship_to: placed.ship_to.clone(),
-    }
+        agreed: None,
+    }))
 }
 
 /// A shelf that holds enough for whatever one order moves. What other orders left there is not replayed.

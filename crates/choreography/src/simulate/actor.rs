@@ -119,6 +119,7 @@ pub(crate) fn place(order: OrderId, lines: &[(Sku, u32)]) -> PlaceOrder {
         lines: lines.iter().map(wish).collect(),
         payment_method: "pm_card_visa".into(),
         ship_to: Address { name, street, city, postal_code: "10115".into(), country: "DE".into() },
+        agreed: None,
     }
 }
 

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::part::{Part, Service};
+use crate::reconcile;
 use crate::stack::addresses::Addresses;
 use crate::stack::attention::{self, Attention};
 use crate::stack::compose::Project;
@@ -307,7 +308,12 @@ impl Standing {
     /// How each part fares.
     pub async fn status(&self) -> Vec<Fare> {
         let probes = Part::ALL.map(|part| async move {
-            let seen = wait::probe(part, &self.native.addresses).await.err().map(|seen| format!("{seen:#}"));
+            let mut seen = wait::probe(part, &self.native.addresses).await.err().map(|seen| format!("{seen:#}"));
+            if let (Some(seen), Part::Service(service)) = (&mut seen, part)
+                && let Some(why) = reconcile::why(service, &self.native.addresses).await
+            {
+                *seen = format!("its database has lost something: {why}; `ensemble reconcile` puts it right");
+            }
             let attention = match part {
                 Part::Service(service) => attention::of(service, &self.native.addresses).await,
                 Part::Postgres | Part::Nats | Part::Partners => None,

@@ -5,7 +5,7 @@ use saga::{Because::Known, Command, Context, Outcome, Problem, Receipt, Reply, n
 use serde::{Deserialize, Serialize};
 
 use super::Shelves;
-use crate::reactions::step;
+use crate::reactions::{Input, step};
 
 /// How many of one product can ever be received: what a 32-bit integer of Postgres holds. Every count stays below it,
 /// since on hand + reserved + sold is what was received.
@@ -93,6 +93,19 @@ pub struct AnnounceProducts {
     pub skus: Vec<Sku>,
 }
 
+/// What an operator had done to a product, told by what was said of it: it comes back behind a lost database.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct RecallProduct {
+    /// As it was announced.
+    pub told: ProductChanged,
+}
+
+/// The command behind an event of inventory's own.
+pub fn recalled(event: &Event) -> Option<Input> {
+    let Event::ProductChanged(told) = event else { return None };
+    Some(Input::RecallProduct(RecallProduct { told: told.clone() }))
+}
+
 macro_rules! about_no_order {
     ($($command:ident),+) => { $( impl Command for $command {
         fn order(&self) -> Option<OrderId> {
@@ -100,7 +113,7 @@ macro_rules! about_no_order {
         }
     } )+ };
 }
-about_no_order!(IntroduceProduct, PutProduct, AdjustStock, AnnounceProducts);
+about_no_order!(IntroduceProduct, PutProduct, AdjustStock, AnnounceProducts, RecallProduct);
 
 impl Stock {
     fn new(name: &str, price: Money, count: u32) -> Self {
@@ -203,6 +216,26 @@ pub(crate) fn adjust(shelves: &mut Shelves, c: &AdjustStock, _: &Context) -> Rep
     }
     let adjusted = Adjusted { product: stock.view(&c.sku), delta: c.delta, reason: &c.reason };
     Ok(say(stock.changed(&c.sku)).answering(Receipt::new(200, &adjusted)))
+}
+
+/// Brings a product to the version that was told. Every change of a row is a version, so from the one before it the difference
+/// in what is available is what was counted; from any other it is not known.
+pub(crate) fn recall(shelves: &mut Shelves, c: &RecallProduct, _: &Context) -> Reply<step::Adjust> {
+    let ProductChanged { sku, name, price, available, version } = &c.told;
+    let row = shelves.stock.of(sku);
+    let known = row.as_ref().map_or(0, |stock| stock.version);
+    if known >= *version {
+        return Ok(nothing(Known).answering(Receipt::new(200, &c.told)));
+    }
+    let stock = row.clone().unwrap_or(Stock { version: 0, ..Stock::new(name, *price, 0) });
+    let received = i64::from(stock.received) + i64::from(*available) - i64::from(stock.on_hand);
+    let (true, Ok(received)) = (known + 1 == *version, u32::try_from(received)) else {
+        let detail = format!("Version {version} of {sku} was told, and {known} is known: count it, then announce it.");
+        return Err(Problem::new(409, "not-the-next-version", "What it was before is not known", detail));
+    };
+    let stock =
+        row.insert(Stock { name: name.clone(), price: *price, on_hand: *available, received, version: *version, ..stock });
+    Ok(said(say(stock.changed(sku)), 200, stock, sku))
 }
 
 /// Says of each of these what is known, under a new version: one that was said before would be dropped as a repeat.

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use events::{EventId, Timestamp};
+use events::{EventId, SagaId, Timestamp, derived};
+use uuid::Uuid;
 
 /// What an event is published as, in `Nats-Msg-Id`: under each generation another, or the broker's memory of the lost one
 /// would swallow the new one.
@@ -16,6 +17,15 @@ pub fn published_as(id: EventId, generation: i32) -> String {
 /// The event behind that `Nats-Msg-Id`, whatever its generation; none when it is nobody's.
 pub fn published(msg_id: &str) -> Option<EventId> {
     msg_id.split('/').next()?.parse().ok()
+}
+
+/// No input says more events of one type.
+const ORDINALS_MAX: u32 = 16;
+
+/// Whether somebody who takes inputs by their claims has said that event: its id derives from its cause, as no id that was
+/// drawn or made up does. So a message that somebody put into the stream by hand proves nothing about the database.
+pub fn is_derived(id: EventId, saga: SagaId, causation: Uuid, ty: &str) -> bool {
+    (0..ORDINALS_MAX).any(|ordinal| derived(saga.birth_ms(), causation, ty, ordinal) == id.0)
 }
 
 /// What a stream is known by: as it was when all that it should hold was last known to be there.
@@ -120,8 +130,6 @@ impl Comparison {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
     fn id(n: u128) -> EventId {
@@ -136,6 +144,18 @@ mod tests {
         assert_ne!(published_as(id(7), 0), published_as(id(7), 1));
         assert_eq!(published("somebody else's"), None);
         assert_eq!(published(""), None);
+    }
+
+    #[test]
+    fn an_id_that_does_not_derive_from_its_cause_proves_nothing() {
+        let (saga, cause, ty) = (SagaId::from(Uuid::from_u128(7 << 80)), Uuid::from_u128(5), "a.thing.v1");
+        for ordinal in [0, 1, 15] {
+            assert!(is_derived(EventId(derived(7, cause, ty, ordinal)), saga, cause, ty));
+        }
+        assert!(!is_derived(EventId(derived(7, cause, ty, 0)), saga, cause, "b.thing.v1"));
+        assert!(!is_derived(EventId(derived(7, cause, ty, 0)), saga, Uuid::from_u128(6), ty));
+        assert!(!is_derived(EventId(derived(8, cause, ty, 0)), saga, cause, ty));
+        assert!(!is_derived(id(9), saga, cause, ty));
     }
 
     #[test]

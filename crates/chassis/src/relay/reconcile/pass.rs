@@ -9,7 +9,10 @@ use sqlx::{PgPool, types::time::OffsetDateTime};
 use uuid::Uuid;
 
 use super::Broken;
-use crate::broker::{Broker, Headers};
+use crate::{
+    broker::{Broker, Headers, Held},
+    restored::{Intake, unknown},
+};
 
 /// A page of headers, where nobody is to be spared.
 pub(super) const PAGE: usize = 8192;
@@ -38,6 +41,7 @@ pub(super) struct Span {
 pub(super) struct Pass {
     headers: Headers,
     comparison: Comparison,
+    intake: Intake,
     /// What was said before this has been read.
     said_until: Timestamp,
     span: Span,
@@ -47,10 +51,11 @@ pub(super) struct Pass {
 }
 
 impl Pass {
-    pub(super) async fn begin(broker: &Broker, stream: &str, span: Span) -> Result<Self, Broken> {
+    pub(super) async fn begin(broker: &Broker, intake: &Intake, stream: &str, span: Span) -> Result<Self, Broken> {
         let headers = broker.headers(stream, span.since.before(CLOCKS_APART_MAX)).await?;
         let (comparison, said_until) = (Comparison::default(), span.since);
-        Ok(Self { headers, comparison, said_until, span, last_is_final: false, at: 0 })
+        let intake = intake.clone();
+        Ok(Self { headers, comparison, intake, said_until, span, last_is_final: false, at: 0 })
     }
 
     /// Reads at most `most` messages, and what was said meanwhile. At the end: what the stream does not hold.
@@ -69,6 +74,7 @@ impl Pass {
                 self.comparison.hold(event);
             }
         }
+        self.look_for_strangers(pool, &page).await?;
         let at_end = self.headers.at_end() || self.at >= self.span.last;
         let stored = page.last().map_or(self.said_until, |held| held.stored_at);
         self.read_said(pool, if at_end { self.span.until } else { stored.min(self.span.until) }).await?;
@@ -99,6 +105,15 @@ impl Pass {
                 return Ok(missing);
             }
         }
+    }
+
+    /// Whatever was said was committed before: what the outbox does not know, it has lost.
+    async fn look_for_strangers(&self, pool: &PgPool, page: &[Held]) -> sqlx::Result<()> {
+        let derived = page.iter().filter(|held| held.is_derived).filter_map(|held| Some(held.said?.0));
+        if let Some(stranger) = unknown(pool, &derived.collect::<Vec<_>>()).await?.first() {
+            self.intake.accuse(EventId(*stranger));
+        }
+        Ok(())
     }
 
     async fn read_said(&mut self, pool: &PgPool, until: Timestamp) -> sqlx::Result<()> {
