@@ -8,19 +8,29 @@ use super::Intake;
 use crate::{
     broker::{Broker, Held, Unseen},
     inbox::{self, Letter},
-    partitions::bounds,
+    partitions::{bounds, day},
 };
 
 /// How many of the stream's last messages are looked up. Who has lost a tail has lost the end of it.
 const TAIL: u64 = 512;
 
-crate::statements! {
-    UNKNOWN = "select id from unnest($1::uuid[]) as held (id)
-        where not exists (select from chassis.outbox as said where said.id = held.id and said.id between $2 and $3)";
+/// Whether what was born on `c.day` would be known to a database that has lost nothing. Before the days that there are it may have
+/// been given up; behind them nobody is born. What has no birth is kept for ever.
+macro_rules! kept {
+    () => {
+        "(c.day = 0 or c.day between (select min(day) from chassis.days) and (select max(day) from chassis.days))"
+    };
+}
 
-    UNTAKEN = "select not exists (select from chassis.claims where id = $1)
-        and not exists (select from chassis.parked where id = $1)
-        and not exists (select from chassis.dead_letters where id = $1)";
+crate::statements! {
+    UNKNOWN = concat!("select c.id from unnest($1::uuid[], $4::integer[]) as c (id, day)
+        where not exists (select from chassis.outbox as said where said.id = c.id and said.id between $2 and $3)
+            and ", kept!());
+
+    UNTAKEN = concat!("select not exists (select from chassis.claims where id = $1)
+            and not exists (select from chassis.parked where id = $1)
+            and not exists (select from chassis.dead_letters where id = $1)
+            and ", kept!(), " from (select $2::integer as day) as c");
 }
 
 /// It cannot be told now. *Retry.*
@@ -55,13 +65,14 @@ pub(super) async fn find(intake: &Intake, broker: &Broker, pool: &PgPool) -> Res
     Ok(None)
 }
 
-/// Of these events those that the outbox does not know.
+/// Of these events those that the outbox does not know, and should.
 pub(crate) async fn unknown(pool: &PgPool, ids: &[Uuid]) -> sqlx::Result<Vec<Uuid>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
     let (least, greatest) = bounds(ids);
-    sqlx::query_scalar(UNKNOWN).bind(ids).bind(least).bind(greatest).fetch_all(pool).await
+    let days: Vec<i32> = ids.iter().copied().map(day).collect();
+    sqlx::query_scalar(UNKNOWN).bind(ids).bind(least).bind(greatest).bind(days).fetch_all(pool).await
 }
 
 /// The end of the own stream holds what was never said here.
@@ -90,7 +101,7 @@ async fn heard(broker: &Broker, pool: &PgPool, event: &EventInfo) -> Result<Opti
     let floor = durable.cached_info().ack_floor.stream_sequence;
     let Some(letter) = broker.letter_at(&stream, floor).await? else { return Ok(None) };
     let Some(id) = acknowledged(&letter, event) else { return Ok(None) };
-    let untaken: bool = sqlx::query_scalar(UNTAKEN).bind(id.0).fetch_one(pool).await?;
+    let untaken: bool = sqlx::query_scalar(UNTAKEN).bind(id.0).bind(day(id.0)).fetch_one(pool).await?;
     let ty = event.ty;
     Ok(untaken.then(|| format!("it had acknowledged {ty} {id}, and its database has no trace of that")))
 }
