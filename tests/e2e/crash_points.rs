@@ -31,6 +31,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(240);
 /// Between two times thirty orders, so that there is always something to do and never too much.
 const AGAIN: Duration = Duration::from_secs(4);
+/// So many times thirty at once, at most: all that are under way are looked at, by a service that is busy dying.
+const UNDER_WAY_MAX: usize = 6;
 /// Between two looks at one order: hundreds are looked at together, by a service that is busy dying.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -136,12 +138,17 @@ impl Round {
 
 /// Round after round until all is walked.
 async fn until(world: &Arc<World>, mut walked: watch::Receiver<bool>) -> anyhow::Result<Vec<Round>> {
-    let (mut rounds, mut again) = (Vec::new(), interval(AGAIN));
+    let (mut rounds, mut again) = (Vec::<Round>::new(), interval(AGAIN));
     again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !*walked.borrow() {
         tokio::select! {
             changed = walked.changed() => changed?,
-            _ = again.tick() => rounds.push(Round::begin(world).await?),
+            _ = again.tick() => {
+                let under_way = |rounds: &[Round]| rounds.iter().filter(|round| !round.orders.is_finished()).count();
+                if under_way(&rounds) < UNDER_WAY_MAX {
+                    rounds.push(Round::begin(world).await?);
+                }
+            }
         }
     }
     Ok(rounds)

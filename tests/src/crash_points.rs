@@ -3,12 +3,15 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use chassis::failpoint::{Failpoint, Mishap};
 
 use crate::eventually;
 
 /// How long a failpoint may take to be reached: what somebody had in hand when he died comes back within that.
 const REACHED_WITHIN: Duration = Duration::from_secs(120);
+/// So much of a log is shown when it was not.
+const LOGGED: usize = 20;
 
 /// A service that can be started again and again.
 pub trait Restarted {
@@ -46,11 +49,15 @@ pub fn planned(failpoint: Failpoint, mishap: Mishap) -> String {
 }
 
 async fn died_at(service: &impl Restarted, failpoint: Failpoint) -> anyhow::Result<()> {
-    eventually(&format!("the death at {failpoint}"), REACHED_WITHIN, || async move {
+    let died = eventually(&format!("the death at {failpoint}"), REACHED_WITHIN, || async move {
         if service.has_ended().await { Ok(()) } else { Err("it lives") }
     })
-    .await?;
+    .await;
     let log = service.log().await?;
+    died.with_context(|| {
+        let last = log.lines().rev().take(LOGGED).collect::<Vec<_>>();
+        format!("it has logged, last first:\n{}", last.join("\n"))
+    })?;
     anyhow::ensure!(was_reached(&log, failpoint, Mishap::Crash), "it died, and not at {failpoint}:\n{log}");
     Ok(())
 }

@@ -57,6 +57,7 @@ pub struct House<S: Service> {
     pub settings: Arc<S::Settings>,
     /// Everything that is counted.
     pub metrics: telemetry::Metrics,
+    log: PgPool,
     watchers: commit::Watchers,
     draining: CancellationToken,
 }
@@ -72,7 +73,7 @@ impl<S: Service> House<S> {
     /// # Errors
     /// What the database says.
     pub async fn timeline(&self, saga: SagaId) -> sqlx::Result<Vec<commit::log::Entry>> {
-        commit::log::of(&self.pool, S::DECLARATION.service, saga).await
+        commit::log::of(&self.log, S::DECLARATION.service, saga).await
     }
 
     /// What that saga waits for here; none when for nothing.
@@ -94,6 +95,7 @@ impl<S: Service> Clone for House<S> {
         Self {
             door: self.door.clone(),
             pool: self.pool.clone(),
+            log: self.log.clone(),
             settings: self.settings.clone(),
             metrics: self.metrics.clone(),
             watchers: self.watchers.clone(),

@@ -30,7 +30,7 @@ pub struct Settings {
     /// The same database as the owner of its tables, for migrations at the start; the one above when not set.
     #[arg(long, env = "DATABASE_OWNER_URL", hide_env_values = true)]
     pub database_owner_url: Option<SecretString>,
-    /// How many connections may read at once for the API, beside about a dozen that each have their own purpose.
+    /// How many connections may read at once for the API, and as many for timelines, beside about a dozen that each have their own purpose.
     #[arg(long, env = "DATABASE_READERS_MAX", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub database_readers_max: u32,
 }
@@ -50,6 +50,8 @@ pub(crate) struct Pools {
     doors: [PgPool; Kind::ALL.len()],
     /// For what the API reads.
     pub(crate) reads: PgPool,
+    /// For what happened to one saga: by key, over all partitions.
+    pub(crate) log: PgPool,
     /// For relay, leases, sweeps and operators.
     pub(crate) background: PgPool,
     /// For the publisher, which writes down what has arrived, and what has not.
@@ -63,7 +65,7 @@ impl Pools {
     /// Connects when somebody needs it, not before.
     pub(crate) fn new(service: &str, settings: &Settings, intake: &Intake) -> anyhow::Result<Self> {
         let options = options(service, &settings.database_url).context("DATABASE_URL is wrong")?;
-        // Statements of the doors find their rows by key, however many there are: planned once, and never as a scan, also not
+        // Statements of the doors, and those of the log, find their rows by key, however many there are: planned once, and never as a scan, also not
         // while a table is empty. Planned anew for each batch, the planning would cost as much as the rest.
         let by_key = options.clone().options([("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan")]);
         // Only committers begin transactions, and only their connections can come back inside one.
@@ -72,6 +74,7 @@ impl Pools {
         Ok(Self {
             doors: std::array::from_fn(|_| door()),
             reads: pool(settings.database_readers_max).connect_lazy_with(options.clone()),
+            log: pool(settings.database_readers_max).connect_lazy_with(by_key.clone()),
             background: pool(BACKGROUND_MAX).connect_lazy_with(options.clone()),
             // What it wrote in the server's last moment may be lost: that is one more publication, and its readers' claims
             // drop it. So it does not stand in the doors' way to the disk.

@@ -110,6 +110,7 @@ async fn start<S: Service>(
     let house = House {
         door: rooms.doors.commands.clone(),
         pool: pools.reads.clone(),
+        log: pools.log.clone(),
         settings: Arc::new(config.own.clone()),
         metrics: metrics.clone(),
         watchers: rooms.watchers,

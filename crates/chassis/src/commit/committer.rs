@@ -33,8 +33,8 @@ use crate::{
 
 /// A transaction that takes longer hangs on a connection that nobody answers on: its end is unknown, and it is done again.
 const TRANSACTION_MAX: Duration = Duration::from_secs(20);
-/// So long what only takes note waits for company.
-const COMPANY: Duration = Duration::from_millis(25);
+/// So long what only takes note waits for company: longer than a saga takes, so that a step of the saga comes along.
+const COMPANY: Duration = Duration::from_millis(100);
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(10), most: Duration::from_secs(2) };
 
 type Answer = oneshot::Sender<Result<Settled, Error>>;

@@ -22,7 +22,10 @@ use futures_util::{
 };
 use saga::owed;
 use sqlx::PgPool;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
@@ -38,6 +41,11 @@ use crate::{
 
 /// How many events may wait to be published from memory; what does not fit is left to the sweep.
 const QUEUE_MAX: usize = 16_384;
+/// So long what has arrived waits for company before it is struck off: nobody waits for that, and alone it costs as much as
+/// a step of the saga.
+const COMPANY: Duration = Duration::from_millis(50);
+/// So many are struck off at once, whatever else may arrive.
+const COMPANY_MAX: usize = 512;
 
 crate::statements! {
     STRIKE_OFF = "delete from chassis.outbox_pending where id = any($1::uuid[])";
@@ -186,13 +194,14 @@ impl Publisher {
     /// Until the last outlet is dropped and all that was on its way has ended.
     pub(crate) async fn run<S: Service>(mut self) {
         let mut sending = FuturesUnordered::new();
-        let mut arrived: Vec<Uuid> = Vec::new();
+        let (mut arrived, mut first_arrived) = (Vec::<Uuid>::new(), Instant::now());
         let mut striking: OptionFuture<BoxFuture<'static, ()>> = None.into();
         let (mut open, mut idle) = (true, true);
         let mut failures = Failures::default();
         loop {
             // While one statement is under way the next gathers.
-            if idle && !arrived.is_empty() {
+            let alone = arrived.len() < COMPANY_MAX && (open || !sending.is_empty()) && first_arrived.elapsed() < COMPANY;
+            if idle && !arrived.is_empty() && !alone {
                 striking = Some(self.strike_off(std::mem::take(&mut arrived)).boxed()).into();
                 idle = false;
             }
@@ -201,7 +210,13 @@ impl Publisher {
             }
             tokio::select! {
                 Some(()) = &mut striking, if !idle => idle = true,
-                Some(sent) = sending.next(), if !sending.is_empty() => self.settle(sent, &mut arrived, &mut failures),
+                Some(sent) = sending.next(), if !sending.is_empty() => {
+                    if arrived.is_empty() {
+                        first_arrived = Instant::now();
+                    }
+                    self.settle(sent, &mut arrived, &mut failures);
+                }
+                () = sleep_until(first_arrived + COMPANY), if idle && !arrived.is_empty() => {}
                 next = self.queue.recv(), if open && sending.len() < self.window => match next {
                     Some(said) => sending.extend(self.send::<S>(said).await),
                     None => open = false,
