@@ -144,8 +144,8 @@ async fn until(world: &Arc<World>, mut walked: watch::Receiver<bool>) -> anyhow:
         tokio::select! {
             changed = walked.changed() => changed?,
             _ = again.tick() => {
-                let under_way = |rounds: &[Round]| rounds.iter().filter(|round| !round.orders.is_finished()).count();
-                if under_way(&rounds) < UNDER_WAY_MAX {
+                let under_way = rounds.iter().filter(|round| !round.orders.is_finished()).count();
+                if under_way < UNDER_WAY_MAX {
                     rounds.push(Round::begin(world).await?);
                 }
             }

@@ -65,8 +65,8 @@ impl Pools {
     /// Connects when somebody needs it, not before.
     pub(crate) fn new(service: &str, settings: &Settings, intake: &Intake) -> anyhow::Result<Self> {
         let options = options(service, &settings.database_url).context("DATABASE_URL is wrong")?;
-        // Statements of the doors, and those of the log, find their rows by key, however many there are: planned once, and never as a scan, also not
-        // while a table is empty. Planned anew for each batch, the planning would cost as much as the rest.
+        // Statements of the doors, and of the log, find their rows by key, however many there are: planned once, and never as
+        // a scan, also not while a table is empty. Planned anew each time, the planning would cost as much as the rest.
         let by_key = options.clone().options([("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan")]);
         // Only committers begin transactions, and only their connections can come back inside one.
         let pool = |max| watched(pool(max), intake);

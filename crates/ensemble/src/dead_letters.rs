@@ -275,19 +275,8 @@ impl Ports<'_> {
 
 /// What changes many things asks first; where nobody can answer it must have been told.
 fn sure(verb: &str, which: &Which, meant: Vec<Told>, yes: bool, talk: &Talk) -> anyhow::Result<Vec<Told>> {
-    use std::io::IsTerminal as _;
-    if yes || which.ids.len() == 1 {
-        return Ok(meant);
-    }
-    let count = meant.len();
-    if !std::io::stdin().is_terminal() {
-        bail!("this would {verb} {count} dead letters: say --yes");
-    }
-    talk.say(&format!("{verb} {count} dead letters? [y/N]"));
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    if !answer.trim().eq_ignore_ascii_case("y") {
-        bail!("nothing was done");
+    if !yes && which.ids.len() != 1 {
+        talk.asks(&format!("{verb} {} dead letters", meant.len()), "--yes")?;
     }
     Ok(meant)
 }

@@ -158,30 +158,16 @@ pub async fn run(settings: &Settings, addresses: &Addresses, talk: &Talk) -> any
                 one.fate = if known { Fate::ToRetake } else { Fate::ToAsk };
             }
             if !settings.dry_run {
-                sure(service, report.lost.len(), settings.yes, talk)?;
+                if !settings.yes {
+                    let deed = format!("put right {service}, which has lost {} events", report.lost.len());
+                    talk.asks(&deed, "--yes, or --dry-run to see them")?;
+                }
                 report.open = ports.repair(service, &mut report.lost, &letters, settings.patience, talk).await?;
             }
         }
         reports.push(report);
     }
     Ok(reports)
-}
-
-fn sure(service: Service, count: usize, yes: bool, talk: &Talk) -> anyhow::Result<()> {
-    use std::io::IsTerminal as _;
-    if yes {
-        return Ok(());
-    }
-    if !std::io::stdin().is_terminal() {
-        bail!("this would put right {service}, which has lost {count} events: say --yes, or --dry-run to see them");
-    }
-    talk.say(&format!("put right {service}, which has lost {count} events? [y/N]"));
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    if !answer.trim().eq_ignore_ascii_case("y") {
-        bail!("nothing was done");
-    }
-    Ok(())
 }
 
 /// What that service has stopped for, if it has and says so.

@@ -1,5 +1,9 @@
-use std::time::{Duration, Instant};
+use std::{
+    io::IsTerminal as _,
+    time::{Duration, Instant},
+};
 
+use anyhow::bail;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use owo_colors::OwoColorize;
 
@@ -19,11 +23,7 @@ enum Manner {
 impl Talk {
     /// Moving on a terminal, else lines.
     pub fn to_the_user() -> Self {
-        if std::io::IsTerminal::is_terminal(&std::io::stderr()) {
-            Self(Manner::Moving(MultiProgress::new()))
-        } else {
-            Self::in_lines()
-        }
+        if std::io::stderr().is_terminal() { Self(Manner::Moving(MultiProgress::new())) } else { Self::in_lines() }
     }
 
     /// One line for each finished step.
@@ -48,6 +48,23 @@ impl Talk {
             Manner::Lines | Manner::LinesWhenSlow => anstream::eprintln!("{line}"),
             Manner::Moving(bars) => bars.suspend(|| anstream::eprintln!("{line}")),
         }
+    }
+
+    /// Asks before what cannot be taken back; `flags` are what whoever cannot be asked must have said.
+    ///
+    /// # Errors
+    /// When the answer is no, or nobody can answer.
+    pub(crate) fn asks(&self, deed: &str, flags: &str) -> anyhow::Result<()> {
+        if !std::io::stdin().is_terminal() {
+            bail!("this would {deed}: say {flags}");
+        }
+        self.say(&format!("{deed}? [y/N]"));
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        if !answer.trim().eq_ignore_ascii_case("y") {
+            bail!("nothing was done");
+        }
+        Ok(())
     }
 
     /// Something begins that takes a while.
