@@ -5,9 +5,13 @@
 //! a moment for company. A transaction runs in a task that nothing cancels:
 //!
 //! ```text
-//! begin · claim all ids, sorted · load what the inputs touch, locked · decide · save what differs
-//!       · write outbox, pending list, intents, deadlines, answers: one statement · commit
+//! begin, and lock every saga by name, sorted · load what the inputs touch, locked · decide · save what differs
+//!       · write claims, outbox, pending list, intents, deadlines, answers: one statement · commit
 //! ```
+//! Nearly everything comes once, so a small batch is decided as if nothing of it had been taken before; its claims tell when
+//! they are written. If one was there already, or something would be refused, all of it is taken back, and done again with
+//! the claims looked up first.
+//!
 //! If it fails on *data*, the batch is split until the one bad input stands alone. If it fails on the *world* (a deadlock,
 //! a lost connection, a commit that nobody knows the end of), all of it is done again: the claims tell what took effect.
 

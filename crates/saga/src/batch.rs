@@ -1,4 +1,5 @@
-//! How a batch of inputs is taken, as two pure halves with the store's load between them: [`wanted`], then [`decide`].
+//! How a batch of inputs is taken, as two pure halves with the store's load between them: [`wanted`], then [`decide`], or
+//! [`decide_unseen`] and rarely [`decide`].
 //! Production, model and simulator all take their batches here.
 
 use std::{collections::HashSet, hash::BuildHasher};
@@ -118,6 +119,22 @@ pub fn decide<P: Participant>(
         .collect()
 }
 
+/// Decides as [`decide`] does, when nobody has looked which claims had been taken before; `void` are those that are known to be
+/// nothing any more. What comes out stands if, when it is written, the claim of everything that is taken is new. Otherwise, and
+/// where there is none, because something would be refused that may be a repeat: load again, look, and [`decide`].
+///
+/// # Panics
+/// As [`decide`].
+pub fn decide_unseen<P: Participant>(
+    records: &mut P::Records,
+    arrived: &[Arrived<P>],
+    void: &HashSet<Uuid, impl BuildHasher>,
+    ctx: &Context,
+) -> Option<Vec<Verdict<P>>> {
+    let verdicts = decide(records, arrived, void, ctx);
+    if verdicts.iter().any(Verdict::is_refusal) { None } else { Some(verdicts) }
+}
+
 fn with_ids<P: Participant>(claim: Uuid, because: Option<Because>, effects: Effects<P>) -> Taken<P> {
     let Effects { events, calls, wakes, receipt, alarm } = effects;
     let outbox = events.into_iter().zip(0..).map(|(event, ordinal)| Outgoing {
@@ -138,6 +155,15 @@ fn event_id(claim: Uuid, event: &Event, ordinal: u32) -> EventId {
         Some(identity) => named(ty, &identity),
         None => derived(event.order().map_or(0, SagaId::birth_ms), claim, ty, ordinal),
     })
+}
+
+impl<P: Participant> Verdict<P> {
+    const fn is_refusal(&self) -> bool {
+        match self {
+            Self::NotYet(_) | Self::Contradiction(_) | Self::Refused(_) => true,
+            Self::Taken(_) | Self::Repeated => false,
+        }
+    }
 }
 
 impl<P: Participant> Arrived<P> {

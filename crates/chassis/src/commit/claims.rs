@@ -1,58 +1,28 @@
-//! The tables of what has taken effect: who comes first under an id takes effect, whoever comes later is told so.
+//! The tables of what has taken effect: who comes first under an id takes effect, whoever comes later is told so. Names are
+//! locked before anything is read; a claim itself is written with what comes of it.
 
 use std::{
-    collections::{HashMap, HashSet},
+    borrow::Cow,
+    collections::{BTreeSet, HashMap, HashSet},
     ops::Range,
     time::Duration,
 };
 
-use saga::{Claim, Inputs as _, Receipt};
-use sqlx::{PgConnection, PgPool, types::time::OffsetDateTime};
+use saga::{Claim, Inputs as _, Receipt, batch::Arrived};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, types::time::OffsetDateTime};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::committer::Batch;
-use crate::{
-    partitions::{bounds, day, late},
-    postgres::spanned,
-    service::Service,
-};
+use super::{About, committer::Batch};
+use crate::{partitions::bounds, postgres::spanned, service::Service};
 
 crate::statements! {
-    /// Sagas first, then ids, each in order, so that two batches cannot wait for each other. Whoever has one of them in hand
-    /// is waited for. The sagas are locked by name, for a row that does not exist yet cannot be: of two replicas that both
-    /// found none, the second would write over what the first has made.
-    CLAIM = concat!("with locked as materialized (
-                 select pg_advisory_xact_lock(key) from (
-                     select distinct uuid_hash_extended(saga, 0) as key from unnest($3::uuid[]) as saga where saga is not null order by key
-                 ) as sagas
-             )
-             insert into chassis.claims (late, id, door, saga, type, source, happened, causation, trace_id, content, taken_at)
-             select ", late!(), ", c.id, c.door, c.saga, c.type, c.source, c.happened, c.causation, c.trace_id, c.content, $10
-             from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[], $7::uuid[], $8::uuid[],
-                         $9::bytea[], $11::integer[])
-                 as c (id, door, saga, type, source, happened, causation, trace_id, content, day)
-             where (select count(*) from locked) >= 0
-             order by c.id
-             on conflict (id, late) do nothing returning id");
+    /// In order, so that two batches cannot wait for each other. By name, for a row that does not exist yet cannot be locked: of
+    /// two replicas that both found none, the second would write over what the first has made.
+    LOCK = "select pg_advisory_xact_lock(uuid_hash_extended(name, 0)) from unnest($1::uuid[]) as name";
 
-    /// The same key may stand twice in a batch, where a client gave up and asked again; each has drawn a saga of its own. The
-    /// first takes effect, so it must be the first that is kept: an order of ids alone leaves open which.
-    CLAIM_REQUESTS = "with locked as materialized (
-                 select pg_advisory_xact_lock(key) from (
-                     select distinct uuid_hash_extended(saga, 0) as key from unnest($3::uuid[]) as saga where saga is not null order by key
-                 ) as sagas
-             )
-             insert into chassis.requests (id, fingerprint, saga, type, source, happened, trace_id, taken_at)
-             select r.id, r.fingerprint, r.saga, r.type, r.source, r.happened, r.trace_id, $8
-             from unnest($1::uuid[], $2::bytea[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[], $7::uuid[])
-                 with ordinality as r (id, fingerprint, saga, type, source, happened, trace_id, place)
-             where (select count(*) from locked) >= 0
-             order by r.id, r.place
-             on conflict (id) do nothing returning id";
-
-    CONTENT = "select id, content from chassis.claims where id = any($1::uuid[]) and id between $2 and $3";
+    CONTENTS = "select id, content from chassis.claims where id = any($1::uuid[]) and id between $2 and $3";
 
     ANSWERS = "select id, fingerprint, status, body from chassis.requests where id = any($1::uuid[])";
 
@@ -88,113 +58,67 @@ pub(crate) async fn forget(pool: PgPool, stop: CancellationToken) {
     }
 }
 
-/// What is known of a batch's claims once they are locked.
+/// What is known of a batch's claims once its names are locked.
 #[derive(Debug, Default)]
 pub(super) struct Claimed {
-    /// Taken before: nothing may come of them now.
+    /// Taken before, or no longer due: nothing may come of them now.
     pub(super) before: HashSet<Uuid>,
-    /// Of those, the deadlines that were locked now, and are no longer due.
-    pub(super) moved: HashSet<Uuid>,
     /// Of those, the requests, with fingerprint and answer.
     pub(super) requests: HashMap<Uuid, (Vec<u8>, Option<Receipt>)>,
 }
 
-/// Locks every id of the batch, and tells which had been taken.
-pub(super) async fn claim<S: Service>(
-    conn: &mut PgConnection,
-    batch: &Batch<S>,
-    range: Range<usize>,
-    now: OffsetDateTime,
-) -> sqlx::Result<Claimed> {
+/// Opens the transaction, and waits for whoever has a saga, a request or what belongs to no saga in hand: one round trip.
+pub(super) async fn begin<S: Service>(conn: &mut PgConnection, arrived: &[Arrived<S>]) -> sqlx::Result<()> {
+    // A request draws a saga of its own each time that it comes.
+    let alone = |one: &Arrived<S>| matches!(one.claim, Claim::Request { .. }) || one.saga().is_none();
+    let sagas = arrived.iter().filter_map(|one| Some(one.saga()?.0));
+    let claims = arrived.iter().filter(|one| alone(one)).map(|one| one.claim.id());
+    let names: BTreeSet<String> = sagas.chain(claims).map(|name| name.to_string()).collect();
+    let names: Vec<String> = names.into_iter().collect();
+    // Several statements in one message take no parameters. Ids are all that is written into it.
+    let begin = format!("begin; {}", LOCK.replace("$1", &format!("'{{{}}}'", names.join(","))));
+    spanned("begin", sqlx::raw_sql(AssertSqlSafe(begin)).execute(conn)).await?;
+    Ok(())
+}
+
+/// Which of the batch's claims have been taken. Behind the locks, or what is under way elsewhere is not seen.
+pub(super) async fn look<S: Service>(conn: &mut PgConnection, batch: &Batch<S>, range: Range<usize>) -> sqlx::Result<Claimed> {
     let (requests, others): (Vec<usize>, Vec<usize>) =
         range.partition(|&at| matches!(batch.arrived[at].claim, Claim::Request { .. }));
     let mut claimed = Claimed::default();
     if !others.is_empty() {
-        claim_others(conn, batch, &others, now, &mut claimed).await?;
+        look_at_others(conn, batch, &others, &mut claimed).await?;
     }
     if !requests.is_empty() {
-        claim_requests(conn, batch, &requests, now, &mut claimed).await?;
+        let ids: Vec<Uuid> = requests.iter().map(|&at| batch.arrived[at].claim.id()).collect();
+        let stored = sqlx::query_as::<_, (Uuid, Vec<u8>, Option<i32>, Option<String>)>(ANSWERS).bind(ids);
+        for (id, fingerprint, status, body) in spanned("select chassis.requests", stored.fetch_all(conn)).await? {
+            claimed.before.insert(id);
+            claimed.requests.insert(id, (fingerprint, receipt(status, body)?));
+        }
     }
     Ok(claimed)
 }
 
-async fn claim_others<S: Service>(
+async fn look_at_others<S: Service>(
     conn: &mut PgConnection,
     batch: &Batch<S>,
     which: &[usize],
-    now: OffsetDateTime,
     claimed: &mut Claimed,
 ) -> sqlx::Result<()> {
-    let mut rows = Columns::default();
-    let (mut doors, mut causations) = (Vec::with_capacity(which.len()), Vec::with_capacity(which.len()));
-    for &at in which {
-        rows.push(batch, at);
-        doors.push(door(&batch.arrived[at].claim));
-        causations.push(batch.about[at].causation);
-    }
-    let claim = sqlx::query_scalar::<_, Uuid>(CLAIM)
-        .bind(&rows.ids)
-        .bind(doors)
-        .bind(rows.sagas)
-        .bind(rows.types)
-        .bind(rows.sources)
-        .bind(rows.happened)
-        .bind(causations)
-        .bind(rows.traces)
-        .bind(&rows.contents)
-        .bind(now)
-        .bind(rows.ids.iter().copied().map(day).collect::<Vec<_>>());
-    let ours: HashSet<Uuid> = spanned("insert chassis.claims", claim.fetch_all(&mut *conn)).await?.into_iter().collect();
-    let before: Vec<Uuid> = rows.ids.iter().copied().filter(|id| !ours.contains(id)).collect();
-    if before.is_empty() {
-        return Ok(());
-    }
-    let stored = sqlx::query_as::<_, (Uuid, Option<Vec<u8>>)>(CONTENT).bind(&before);
-    let (least, greatest) = bounds(&before);
-    let stored = stored.bind(least).bind(greatest);
+    let ids: Vec<Uuid> = which.iter().map(|&at| batch.arrived[at].claim.id()).collect();
+    let (least, greatest) = bounds(&ids);
+    let stored = sqlx::query_as::<_, (Uuid, Option<Vec<u8>>)>(CONTENTS).bind(&ids).bind(least).bind(greatest);
     let stored: HashMap<Uuid, Option<Vec<u8>>> =
         spanned("select chassis.claims", stored.fetch_all(conn)).await?.into_iter().collect();
-    for (id, content) in rows.ids.iter().zip(&rows.contents).filter(|(id, _)| !ours.contains(id)) {
-        if let (Some(Some(then)), Some(now)) = (stored.get(id), content)
-            && then.as_slice() != *now
+    for (id, &at) in ids.iter().zip(which) {
+        if let (Some(Some(then)), Some(now)) = (stored.get(id), &batch.about[at].content)
+            && then != now
         {
             tracing::error!(%id, "an id came again with other content than it took effect with: it is not taken");
         }
     }
-    claimed.before.extend(before);
-    Ok(())
-}
-
-async fn claim_requests<S: Service>(
-    conn: &mut PgConnection,
-    batch: &Batch<S>,
-    which: &[usize],
-    now: OffsetDateTime,
-    claimed: &mut Claimed,
-) -> sqlx::Result<()> {
-    let mut rows = Columns::default();
-    for &at in which {
-        rows.push(batch, at);
-    }
-    let claim = sqlx::query_scalar::<_, Uuid>(CLAIM_REQUESTS)
-        .bind(&rows.ids)
-        .bind(rows.contents)
-        .bind(rows.sagas)
-        .bind(rows.types)
-        .bind(rows.sources)
-        .bind(rows.happened)
-        .bind(rows.traces)
-        .bind(now);
-    let ours: HashSet<Uuid> = spanned("insert chassis.requests", claim.fetch_all(&mut *conn)).await?.into_iter().collect();
-    let before: Vec<Uuid> = rows.ids.into_iter().filter(|id| !ours.contains(id)).collect();
-    if before.is_empty() {
-        return Ok(());
-    }
-    let stored = sqlx::query_as::<_, (Uuid, Vec<u8>, Option<i32>, Option<String>)>(ANSWERS).bind(&before);
-    for (id, fingerprint, status, body) in spanned("select chassis.requests", stored.fetch_all(conn)).await? {
-        claimed.requests.insert(id, (fingerprint, receipt(status, body)?));
-    }
-    claimed.before.extend(before);
+    claimed.before.extend(stored.into_keys());
     Ok(())
 }
 
@@ -202,11 +126,10 @@ async fn claim_requests<S: Service>(
 /// be asked once the sagas' rows are locked, for only with them do deadlines move.
 pub(super) async fn moved_deadlines<S: Service>(
     conn: &mut PgConnection,
-    batch: &Batch<S>,
-    range: Range<usize>,
+    arrived: &[Arrived<S>],
     claimed: &mut Claimed,
 ) -> sqlx::Result<()> {
-    let due = batch.arrived[range].iter().filter_map(|one| match one.claim {
+    let due = arrived.iter().filter_map(|one| match one.claim {
         Claim::Deadline { saga, name, at } => Some((one.claim.id(), (saga.0, name.to_owned(), OffsetDateTime::from(at)))),
         Claim::Event(_) | Claim::Answer(_) | Claim::Request { .. } => None,
     });
@@ -217,34 +140,49 @@ pub(super) async fn moved_deadlines<S: Service>(
     let sagas: Vec<Uuid> = due.iter().map(|(_, (saga, _, _))| *saga).collect();
     let standing = sqlx::query_as::<_, (Uuid, String, OffsetDateTime)>(STANDING).bind(sagas);
     let standing: HashSet<_> = spanned("select chassis.deadlines", standing.fetch_all(conn)).await?.into_iter().collect();
-    let moved = due.into_iter().filter(|(id, deadline)| !claimed.before.contains(id) && !standing.contains(deadline));
-    claimed.moved = moved.map(|(id, _)| id).collect();
-    claimed.before.extend(&claimed.moved);
+    claimed.before.extend(due.into_iter().filter(|(_, deadline)| !standing.contains(deadline)).map(|(id, _)| id));
     Ok(())
 }
 
-/// What both tables keep, column by column.
+/// What both tables keep of what is taken now, column by column.
 #[derive(Default)]
-struct Columns<'b> {
-    ids: Vec<Uuid>,
-    sagas: Vec<Option<Uuid>>,
-    types: Vec<&'static str>,
-    sources: Vec<&'b str>,
-    happened: Vec<OffsetDateTime>,
-    traces: Vec<Option<Uuid>>,
-    contents: Vec<Option<&'b [u8]>>,
+pub(super) struct Claims {
+    pub(super) ids: Vec<Uuid>,
+    pub(super) doors: Vec<&'static str>,
+    pub(super) sagas: Vec<Option<Uuid>>,
+    pub(super) types: Vec<&'static str>,
+    pub(super) sources: Vec<Cow<'static, str>>,
+    pub(super) happened: Vec<OffsetDateTime>,
+    pub(super) causations: Vec<Option<Uuid>>,
+    pub(super) traces: Vec<Option<Uuid>>,
+    /// Of a request its fingerprint.
+    pub(super) contents: Vec<Option<[u8; 32]>>,
+    pub(super) because: Vec<Option<String>>,
+    /// What a request is answered.
+    pub(super) statuses: Vec<Option<i32>>,
+    pub(super) bodies: Vec<Option<String>>,
 }
 
-impl<'b> Columns<'b> {
-    fn push<S: Service>(&mut self, batch: &'b Batch<S>, at: usize) {
-        let (one, about) = (&batch.arrived[at], &batch.about[at]);
+impl Claims {
+    pub(super) fn push<S: Service>(
+        &mut self,
+        one: &Arrived<S>,
+        about: &About,
+        because: Option<String>,
+        receipt: Option<&Receipt>,
+    ) {
         self.ids.push(one.claim.id());
+        self.doors.push(door(&one.claim));
         self.sagas.push(one.saga().map(|saga| saga.0));
         self.types.push(one.input.row().input);
-        self.sources.push(&about.source);
+        self.sources.push(about.source.clone());
         self.happened.push(about.happened.into());
+        self.causations.push(about.causation);
         self.traces.push(about.trace.trace_id().and_then(|trace| trace.parse().ok()));
-        self.contents.push(about.content.as_ref().map(<[u8; 32]>::as_slice));
+        self.contents.push(about.content);
+        self.because.push(because);
+        self.statuses.push(receipt.map(|receipt| i32::from(receipt.status)));
+        self.bodies.push(receipt.map(|receipt| receipt.body.to_string()));
     }
 }
 

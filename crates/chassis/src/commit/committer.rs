@@ -35,6 +35,8 @@ use crate::{
 const TRANSACTION_MAX: Duration = Duration::from_secs(20);
 /// So long what only takes note waits for company: longer than a saga takes, so that a step of the saga comes along.
 const COMPANY: Duration = Duration::from_millis(100);
+/// So many inputs are decided before anybody has looked whether they are repeats. One repeat among more costs more than a look.
+const UNSEEN_MAX: usize = 16;
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(10), most: Duration::from_secs(2) };
 
 type Answer = oneshot::Sender<Result<Settled, Error>>;
@@ -148,10 +150,14 @@ impl<S: Service> Committer<S> {
         oldest: Instant,
         conn: &mut Option<PoolConnection<Postgres>>,
     ) -> Result<Effects<S>, Error> {
-        let (mut failures, mut panicked) = (0_u32, false);
+        let (mut failures, mut panicked, mut looked_up) = (0_u32, false, part.len() > UNSEEN_MAX);
         loop {
-            let why = match self.once(batch, part.clone(), conn).await {
-                Ok(effects) => return Ok(effects),
+            let sure = std::mem::replace(&mut looked_up, true);
+            let why = match self.once(batch, part.clone(), sure, conn).await {
+                Ok(Some(effects)) => return Ok(effects),
+                Ok(None) => continue,
+                // A repeat, decided as if it were none, may well be impossible.
+                Err(Fault::Poison(_)) if !sure => continue,
                 Err(Fault::Poison(why)) => return Err(Error::Poison(why)),
                 Err(Fault::Panic(why)) if panicked => return Err(Error::Poison(why)),
                 // It may have struck behind the commit: again, once, and the claims tell.
@@ -185,15 +191,16 @@ impl<S: Service> Committer<S> {
         &self,
         batch: &Arc<Batch<S>>,
         part: Range<usize>,
+        looked_up: bool,
         kept: &mut Option<PoolConnection<Postgres>>,
-    ) -> Result<Effects<S>, Fault> {
+    ) -> Result<Option<Effects<S>>, Fault> {
         let mut conn = match kept.take() {
             Some(conn) => conn,
             None => self.pool.acquire().await?,
         };
         let (batch, ctx) = (batch.clone(), Context { now: now(), patience: self.settings.patience });
         let transaction = async move {
-            let taken = timeout(TRANSACTION_MAX, take(&mut conn, &batch, part, &ctx)).await;
+            let taken = timeout(TRANSACTION_MAX, take(&mut conn, &batch, part, &ctx, looked_up)).await;
             let taken = taken.unwrap_or_else(|_| Err(Fault::Retry(format!("no end within {TRANSACTION_MAX:?}"))));
             let kept = if taken.is_ok() {
                 Some(conn)
@@ -213,6 +220,7 @@ impl<S: Service> Committer<S> {
     }
 
     fn hand_on(&self, effects: Effects<S>, answers: &mut [Option<Answer>], start: Instant) {
+        effects.alarm();
         for (saga, event) in effects.outcomes() {
             self.metrics.saga_ended(event, effects.now.since(saga.born()));
         }

@@ -1,14 +1,14 @@
 //! What a batch brings about beside the service's own rows: gathered column by column, written in one statement.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     ops::Range,
 };
 
 use bytes::Bytes;
 use events::{Envelope, SagaId, Timestamp};
 use saga::{
-    Because, Claim, Inputs as _, Receipt,
+    Claim, Inputs as _, Receipt,
     batch::{Intent, Taken, Verdict},
 };
 use serde::Serialize;
@@ -16,7 +16,12 @@ use sqlx::{PgConnection, types::time::OffsetDateTime};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{About, Asked, BODY_FORGOTTEN, HANDED_FOR, Said, Settled, claims::Claimed, committer::Batch, transaction::Fault};
+use super::{
+    About, Asked, BODY_FORGOTTEN, HANDED_FOR, Said, Settled,
+    claims::{Claimed, Claims},
+    committer::Batch,
+    transaction::Fault,
+};
 use crate::{
     partitions::{bounds, day, late},
     postgres::spanned,
@@ -52,20 +57,22 @@ crate::statements! {
     ), dropped as (
         delete from chassis.deadlines where saga = any($20::uuid[])
             and (saga, name) in (select gone.saga, gone.name from unnest($20::uuid[], $21::text[]) as gone (saga, name))
-    ), told as (
-        update chassis.requests as r set because = t.because, status = t.status, body = t.body
-        from unnest($23::uuid[], $24::text[], $25::integer[], $26::text[]) as t (id, because, status, body) where r.id = t.id
-    ), freed_requests as (
-        delete from chassis.requests where id = any($27::uuid[])
+    ), taken as (
+        select * from unnest($23::uuid[], $24::text[], $25::uuid[], $26::text[], $27::text[], $28::timestamptz[], $29::uuid[],
+                             $30::uuid[], $31::bytea[], $32::text[], $33::integer[], $34::integer[], $35::text[])
+            as c (id, door, saga, type, source, happened, causation, trace_id, content, because, day, status, body)
+    ), claimed as (
+        insert into chassis.claims (late, id, door, saga, type, source, happened, causation, trace_id, content, because, taken_at)
+        select ", late!(), ", id, door, saga, type, source, happened, causation, trace_id, content, because, $8
+        from taken as c where door <> 'command' order by id
+        on conflict (id, late) do nothing returning id
+    ), requested as (
+        insert into chassis.requests (id, fingerprint, saga, type, source, happened, trace_id, because, status, body, taken_at)
+        select id, content, saga, type, source, happened, trace_id, because, status, body, $8
+        from taken where door = 'command' order by id
+        on conflict (id) do nothing returning id
     )
-    select count(*) from said");
-
-    /// Apart from the rest, and only where there is something: of a table with partitions all are opened for an update, but those
-    /// outside the bounds.
-    QUIET = "update chassis.claims set because = ($2::text[])[array_position($1::uuid[], id)]
-        where id = any($1::uuid[]) and id between $3 and $4";
-
-    FREE = "delete from chassis.claims where id = any($1::uuid[]) and id between $2 and $3";
+    select (select count(*) from claimed) + (select count(*) from requested), (select count(*) from said)");
 
     SAID_OTHERWISE = "select id from chassis.outbox where id = any($1::uuid[]) and id between $3 and $4
         and body <> convert_from(($2::bytea[])[array_position($1::uuid[], id)], 'UTF8')";
@@ -83,11 +90,18 @@ pub(super) struct Effects<S: Service> {
     answered: Vec<Uuid>,
     /// As it stands after the batch: when, or that there is none.
     deadlines: BTreeMap<(Uuid, &'static str), Option<Timestamp>>,
-    quiet: (Vec<Uuid>, Vec<String>),
-    told: Told,
-    /// Claims that were locked, and of which nothing came.
-    freed: Vec<Uuid>,
-    freed_requests: Vec<Uuid>,
+    claims: Claims,
+    /// Of which saga, at which input, and what a person should look at.
+    alarms: Vec<(Option<SagaId>, &'static str, &'static str)>,
+}
+
+/// What became of what was to be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Written {
+    /// It is.
+    All,
+    /// Some claim was there already: none of it may be committed.
+    Before,
 }
 
 #[derive(Default)]
@@ -95,14 +109,6 @@ struct Intents {
     sagas: Vec<Uuid>,
     calls: Vec<String>,
     causations: Vec<Uuid>,
-}
-
-#[derive(Default)]
-struct Told {
-    ids: Vec<Uuid>,
-    because: Vec<Option<String>>,
-    statuses: Vec<Option<i32>>,
-    bodies: Vec<Option<String>>,
 }
 
 impl<S: Service> Effects<S> {
@@ -115,13 +121,11 @@ impl<S: Service> Effects<S> {
         now: Timestamp,
     ) -> Result<Self, Fault> {
         let mut effects = Self::nothing(now, verdicts.len());
-        let (mut taken, mut refused) = (HashSet::new(), Vec::new());
         let mut told: HashMap<Uuid, ([u8; 32], Option<Receipt>)> = HashMap::new();
         for (at, verdict) in range.zip(verdicts) {
             let claim = &batch.arrived[at].claim;
             let settled = match verdict {
                 Verdict::Taken(effect) => {
-                    taken.insert(claim.id());
                     if let Claim::Request { fingerprint, .. } = claim {
                         told.insert(claim.id(), (*fingerprint, effect.receipt.clone()));
                     }
@@ -131,32 +135,13 @@ impl<S: Service> Effects<S> {
                     if let Claim::Answer(call) = claim {
                         effects.answered.push(call.0);
                     }
-                    if claimed.moved.contains(&claim.id()) {
-                        effects.freed.push(claim.id());
-                    }
                     repeated(claim, claimed, &told)
                 }
-                Verdict::NotYet(because) => {
-                    refused.push(claim);
-                    Settled::NotYet(because)
-                }
-                Verdict::Contradiction(because) => {
-                    refused.push(claim);
-                    Settled::Contradiction(because)
-                }
-                Verdict::Refused(problem) => {
-                    refused.push(claim);
-                    Settled::Refused(problem)
-                }
+                Verdict::NotYet(because) => Settled::NotYet(because),
+                Verdict::Contradiction(because) => Settled::Contradiction(because),
+                Verdict::Refused(problem) => Settled::Refused(problem),
             };
             effects.settled.push(settled);
-        }
-        // The same input may have come too early, and again when it did not.
-        for claim in refused.into_iter().filter(|claim| !taken.contains(&claim.id())) {
-            match claim {
-                Claim::Request { .. } => effects.freed_requests.push(claim.id()),
-                Claim::Event(_) | Claim::Answer(_) | Claim::Deadline { .. } => effects.freed.push(claim.id()),
-            }
         }
         Ok(effects)
     }
@@ -171,10 +156,8 @@ impl<S: Service> Effects<S> {
             intents: Intents::default(),
             answered: Vec::new(),
             deadlines: BTreeMap::new(),
-            quiet: (Vec::new(), Vec::new()),
-            told: Told::default(),
-            freed: Vec::new(),
-            freed_requests: Vec::new(),
+            claims: Claims::default(),
+            alarms: Vec::new(),
         }
     }
 
@@ -182,10 +165,7 @@ impl<S: Service> Effects<S> {
         let (one, about) = (&batch.arrived[at], &batch.about[at]);
         let Taken { because, outbox, intents, wakes, receipt, alarm } = effect;
         self.sagas.extend(one.saga());
-        if let Some(alarm) = alarm {
-            let saga = one.saga().map(|saga| saga.to_string());
-            tracing::error!(correlation_id = saga, input = one.input.row().input, "{alarm}");
-        }
+        self.alarms.extend(alarm.map(|alarm| (one.saga(), one.input.row().input, alarm)));
         for outgoing in outbox {
             let said = said(about, outgoing, self.now);
             fits::<S>(&said)?;
@@ -205,7 +185,7 @@ impl<S: Service> Effects<S> {
         if let Some(saga) = one.saga() {
             self.deadlines.extend(wakes.into_iter().map(|wake| ((saga.0, wake.name), wake.at)));
         }
-        self.tell(&one.claim, because, receipt.as_ref());
+        self.claims.push(one, about, because.map(|because| word(&because)), receipt.as_ref());
         Ok(Settled::Taken { because, receipt })
     }
 
@@ -219,20 +199,11 @@ impl<S: Service> Effects<S> {
         Ok(())
     }
 
-    fn tell(&mut self, claim: &Claim, because: Option<Because>, receipt: Option<&Receipt>) {
-        match claim {
-            Claim::Request { .. } => {
-                self.told.ids.push(claim.id());
-                self.told.because.push(because.map(|because| word(&because)));
-                self.told.statuses.push(receipt.map(|receipt| i32::from(receipt.status)));
-                self.told.bodies.push(receipt.map(|receipt| receipt.body.to_string()));
-            }
-            Claim::Event(_) | Claim::Answer(_) | Claim::Deadline { .. } => {
-                if let Some(because) = because {
-                    self.quiet.0.push(claim.id());
-                    self.quiet.1.push(word(&because));
-                }
-            }
+    /// Once it is committed, and not before: what was taken back has alarmed nobody.
+    pub(super) fn alarm(&self) {
+        for (saga, input, alarm) in &self.alarms {
+            let saga = saga.map(|saga| saga.to_string());
+            tracing::error!(correlation_id = saga, input, "{alarm}");
         }
     }
 
@@ -242,28 +213,16 @@ impl<S: Service> Effects<S> {
         told.filter_map(|said| Some((said.saga?, &*said.ty)))
     }
 
-    /// No row of the chassis' would change.
-    fn is_empty(&self) -> bool {
-        self.said.is_empty()
-            && self.asked.is_empty()
-            && self.answered.is_empty()
-            && self.deadlines.is_empty()
-            && self.quiet.0.is_empty()
-            && self.told.ids.is_empty()
-            && self.freed.is_empty()
-            && self.freed_requests.is_empty()
-    }
-
-    /// Writes all of it.
-    pub(super) async fn write(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
-        if self.is_empty() {
-            return Ok(());
+    /// Writes all of it, unless some of it had been taken before.
+    pub(super) async fn write(&self, conn: &mut PgConnection) -> sqlx::Result<Written> {
+        if self.claims.ids.is_empty() && self.answered.is_empty() {
+            return Ok(Written::All);
         }
-        self.settle_claims(conn).await?;
+        let claims = &self.claims;
         let said = &self.said;
         let standing = || self.deadlines.iter().filter_map(|((saga, name), at)| Some((*saga, *name, (*at)?)));
         let dropped = || self.deadlines.iter().filter(|(_, at)| at.is_none()).map(|(key, _)| key);
-        let written = sqlx::query_scalar::<_, i64>(WRITE)
+        let written = sqlx::query_as::<_, (i64, i64)>(WRITE)
             .bind(said.iter().map(|said| said.id.0).collect::<Vec<_>>())
             .bind(said.iter().map(|said| said.saga.map(|saga| saga.0)).collect::<Vec<_>>())
             .bind(said.iter().map(|said| &*said.ty).collect::<Vec<_>>())
@@ -286,29 +245,28 @@ impl<S: Service> Effects<S> {
             .bind(dropped().map(|(saga, _)| *saga).collect::<Vec<_>>())
             .bind(dropped().map(|(_, name)| *name).collect::<Vec<_>>())
             .bind(said.iter().map(|said| day(said.id.0)).collect::<Vec<_>>())
-            .bind(&self.told.ids)
-            .bind(&self.told.because)
-            .bind(&self.told.statuses)
-            .bind(&self.told.bodies)
-            .bind(&self.freed_requests);
-        let written = spanned("insert chassis.outbox", written.fetch_one(&mut *conn)).await?;
-        if usize::try_from(written).is_ok_and(|written| written == said.len()) { Ok(()) } else { self.compare(conn).await }
-    }
-
-    /// What the claims say beside that they were taken, and those of which nothing came.
-    async fn settle_claims(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
-        let (quiet, why) = &self.quiet;
-        if !quiet.is_empty() {
-            let (least, greatest) = bounds(quiet);
-            let quiet = sqlx::query(QUIET).bind(quiet).bind(why).bind(least).bind(greatest);
-            spanned("update chassis.claims", quiet.execute(&mut *conn)).await?;
+            .bind(&claims.ids)
+            .bind(&claims.doors)
+            .bind(&claims.sagas)
+            .bind(&claims.types)
+            .bind(&claims.sources)
+            .bind(&claims.happened)
+            .bind(&claims.causations)
+            .bind(&claims.traces)
+            .bind(claims.contents.iter().map(|content| content.as_ref().map(<[u8; 32]>::as_slice)).collect::<Vec<_>>())
+            .bind(&claims.because)
+            .bind(claims.ids.iter().copied().map(day).collect::<Vec<_>>())
+            .bind(&claims.statuses)
+            .bind(&claims.bodies);
+        let all = |count: i64, of: usize| usize::try_from(count).is_ok_and(|count| count == of);
+        let (claimed, written) = spanned("insert chassis.outbox", written.fetch_one(&mut *conn)).await?;
+        if !all(claimed, claims.ids.len()) {
+            return Ok(Written::Before);
         }
-        if !self.freed.is_empty() {
-            let (least, greatest) = bounds(&self.freed);
-            let free = sqlx::query(FREE).bind(&self.freed).bind(least).bind(greatest);
-            spanned("delete chassis.claims", free.execute(conn)).await?;
+        if !all(written, said.len()) {
+            self.compare(conn).await?;
         }
-        Ok(())
+        Ok(Written::All)
     }
 
     /// Some of it had been said before: the same, one hopes.

@@ -2,13 +2,16 @@
 
 use std::ops::Range;
 
-use saga::Context;
-use sqlx::{PgConnection, types::time::OffsetDateTime};
+use saga::{
+    Context,
+    batch::{decide, decide_unseen, wanted},
+};
+use sqlx::PgConnection;
 
 use super::{
-    claims::{claim, moved_deadlines},
+    claims::{Claimed, begin, look, moved_deadlines},
     committer::Batch,
-    effects::Effects,
+    effects::{Effects, Written},
 };
 use crate::{
     failpoint::{self, Boundary},
@@ -51,29 +54,47 @@ impl From<std::io::Error> for Fault {
 /// else can be said in such a transaction: so something else is said first, and fails.
 const COMMIT: &str = "select 1; commit";
 
-/// Takes that part of the batch. When this fails the connection is to be closed: what became of it is known by the claims.
+/// Takes that part of the batch. `looked_up`: whether the claims are asked for first. Nearly all that comes is new, so it is
+/// decided as if it were, and its claims tell when they are written. None: something of it was taken before, or would be
+/// refused, which may be a repeat; all of it was taken back, and is to be looked up.
+///
+/// When this fails the connection is to be closed: what became of it is known by the claims.
 pub(super) async fn take<S: Service>(
     conn: &mut PgConnection,
     batch: &Batch<S>,
     range: Range<usize>,
     ctx: &Context,
-) -> Result<Effects<S>, Fault> {
+    looked_up: bool,
+) -> Result<Option<Effects<S>>, Fault> {
     let arrived = &batch.arrived[range.clone()];
-    let now = OffsetDateTime::from(ctx.now);
-    spanned("begin", sqlx::raw_sql("begin").execute(&mut *conn)).await?;
+    begin(conn, arrived).await?;
     Boundary::Claim.before().reached().await?;
-    let mut claimed = claim(conn, batch, range.clone(), now).await?;
-    Boundary::Claim.after().reached().await?;
-    let mut records = saga::batch::wanted(arrived);
+    let mut claimed = if looked_up { look(conn, batch, range.clone()).await? } else { Claimed::default() };
+    let mut records = wanted(arrived);
     S::load(conn, &mut records).await?;
-    moved_deadlines(conn, batch, range.clone(), &mut claimed).await?;
+    moved_deadlines(conn, arrived, &mut claimed).await?;
     failpoint::verb(arrived);
-    let verdicts = saga::batch::decide(&mut records, arrived, &claimed.before, ctx);
+    let verdicts = if looked_up {
+        Some(decide(&mut records, arrived, &claimed.before, ctx))
+    } else {
+        decide_unseen(&mut records, arrived, &claimed.before, ctx)
+    };
+    let Some(verdicts) = verdicts else { return taken_back(conn).await };
     let effects = Effects::of(batch, range, verdicts, &claimed, ctx.now)?;
     S::save(conn, &records).await?;
-    effects.write(conn).await?;
+    match effects.write(conn).await? {
+        Written::All => {}
+        Written::Before if looked_up => return Err(Fault::Retry("something was taken since it was looked up".to_owned())),
+        Written::Before => return taken_back(conn).await,
+    }
+    Boundary::Claim.after().reached().await?;
     Boundary::Commit.before().reached().await?;
     spanned("commit", sqlx::raw_sql(COMMIT).execute(conn)).await?;
     Boundary::Commit.after().reached().await?;
-    Ok(effects)
+    Ok(Some(effects))
+}
+
+async fn taken_back<S: Service>(conn: &mut PgConnection) -> Result<Option<Effects<S>>, Fault> {
+    spanned("rollback", sqlx::raw_sql("rollback").execute(conn)).await?;
+    Ok(None)
 }

@@ -11,7 +11,7 @@ use events::{CallId, Event, EventId, OrderId, Timestamp};
 use foldhash::fast::FixedState;
 use saga::{
     Because, Calls as _, Claim, Context, Declaration, Inputs as _, Participant, Records as _, Row,
-    batch::{Arrived, Outgoing, Taken, Verdict, decide, wanted},
+    batch::{Arrived, Outgoing, Taken, Verdict, decide, decide_unseen, wanted},
     examples::{name_of, names_of},
 };
 use uuid::Uuid;
@@ -197,6 +197,32 @@ impl<P: Actor> Simulated<P> {
         }
         (taken.outbox, asked)
     }
+
+    /// As the chassis does: as if all of it were new, and once more where that does not stand.
+    fn decided(&self, arrived: &[Arrived<P>], claims: bool, ctx: &Context) -> (P::Records, Vec<Verdict<P>>) {
+        let none = HashSet::<_, FixedState>::default();
+        let loaded = || {
+            let mut rows = wanted::<P>(arrived);
+            rows.load(&self.records);
+            rows
+        };
+        let mut rows = loaded();
+        if !claims {
+            let verdicts = decide(&mut rows, arrived, &none, ctx);
+            return (rows, verdicts);
+        }
+        let is_new = |(one, verdict): (&Arrived<P>, &Verdict<P>)| {
+            !matches!(verdict, Verdict::Taken(_)) || !self.claims.contains(&one.claim.id())
+        };
+        match decide_unseen(&mut rows, arrived, &none, ctx) {
+            Some(verdicts) if arrived.iter().zip(&verdicts).all(is_new) => (rows, verdicts),
+            Some(_) | None => {
+                let mut rows = loaded();
+                let verdicts = decide(&mut rows, arrived, &self.claims, ctx);
+                (rows, verdicts)
+            }
+        }
+    }
 }
 
 const ABSENT: &str = "absent";
@@ -233,13 +259,7 @@ impl<P: Actor> Seat for Simulated<P> {
     fn take(&mut self, batch: &[Coming<'_>], claims: bool, ctx: &Context) -> Vec<Took> {
         let arrived: Vec<Arrived<P>> = batch.iter().map(|coming| self.arrived(coming, ctx)).collect();
         let before: Vec<usize> = arrived.iter().map(|one| self.state(one.saga())).collect();
-        let mut rows = wanted::<P>(&arrived);
-        rows.load(&self.records);
-        let verdicts = if claims {
-            decide(&mut rows, &arrived, &self.claims, ctx)
-        } else {
-            decide(&mut rows, &arrived, &HashSet::<_, FixedState>::default(), ctx)
-        };
+        let (rows, verdicts) = self.decided(&arrived, claims, ctx);
         rows.write(&mut self.records);
         let mut took = Vec::with_capacity(batch.len());
         for ((one, verdict), before) in arrived.iter().zip(verdicts).zip(before) {
