@@ -68,12 +68,16 @@ impl<S: Service> House<S> {
         self.watchers.watch(saga)
     }
 
-    /// What happened to that saga here, in order.
+    /// A row of the service's own with what happened to that saga here, in order, both of one moment: `sql` is made by
+    /// [`with_log!`](macro@crate::with_log). None when there is no such row.
     ///
     /// # Errors
-    /// What the database says.
-    pub async fn timeline(&self, saga: SagaId) -> sqlx::Result<Vec<commit::log::Entry>> {
-        commit::log::of(&self.log, S::DECLARATION.service, saga).await
+    /// What the database says; a row that no longer fits its type is [`sqlx::Error::ColumnDecode`].
+    pub async fn told<R>(&self, sql: &'static str, saga: SagaId) -> sqlx::Result<Option<(R, Vec<commit::log::Entry>)>>
+    where
+        R: serde::de::DeserializeOwned + Send + Unpin + 'static,
+    {
+        commit::log::with(&self.log, sql, S::DECLARATION.service, saga).await
     }
 
     /// What that saga waits for here; none when for nothing.

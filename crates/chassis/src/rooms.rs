@@ -55,7 +55,11 @@ fn serve<S: Service>(about: About, config: Config<S::Settings>) -> anyhow::Resul
     config.failpoint.arm();
     // It fails only when somebody was first, and then there is one.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if std::env::var_os(WORKER_THREADS).is_none() {
+        runtime.worker_threads(workers());
+    }
+    let runtime = runtime.enable_all().build().context("the runtime cannot start")?;
     // Within the runtime: exporting spans needs one.
     let telemetry = runtime.block_on(async { telemetry::start(about.service, &config.telemetry) })?;
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
@@ -69,6 +73,15 @@ fn serve<S: Service>(about: About, config: Config<S::Settings>) -> anyhow::Resul
         }
         End::Fault(task) => anyhow::bail!("the task `{task}` ended by itself"),
     }
+}
+
+/// What tokio itself reads.
+const WORKER_THREADS: &str = "TOKIO_WORKER_THREADS";
+
+/// A thread for every two cores: a service waits for its database most of the time, and threads that look for work wake each
+/// other, on cores that the database needs.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
 
 /// Starts, and ends when told to, also in the middle of starting.

@@ -152,14 +152,15 @@ struct Orders {
     ))]
 async fn place(State(app): State<App>, prefer: Prefer, order: Command<NewOrder>) -> Result<Response, Problem> {
     let drawn = OrderId(Uuid::now_v7());
+    // Before it is placed, or it may have come to rest before anybody waits.
+    let watching = prefer.wait.map(|_| app.house.watch(drawn));
     let answer = order.submit(&app.house.door, |order| Input::PlaceOrder(order.placed_as(drawn))).await?;
     // A repeat is answered with the order that the first request drew.
     let id = named_in(&answer.receipt).unwrap_or(drawn);
     let answer = answer.at(&format!("/v1/orders/{id}"));
-    if prefer.wait.is_none() {
-        return Ok(answer.into_response());
-    }
-    let rests = prefer.wait_for(app.rest(id), app.house.stopping()).await;
+    let Some(watching) = watching else { return Ok(answer.into_response()) };
+    let watching = if id == drawn { watching } else { app.house.watch(id) };
+    let rests = prefer.wait_for(app.rest(id, watching, answer.replayed), app.house.stopping()).await;
     // It is accepted whatever becomes of this look at it.
     let answer = match app.waited_for(id, rests.flatten()).await {
         Ok(Some(screen)) => {
@@ -248,18 +249,19 @@ impl NewOrder {
 }
 
 impl App {
-    /// The order, once it is confirmed or has ended; none when there is none.
-    async fn rest(&self, id: OrderId) -> Option<Purchase> {
-        let mut watching = self.house.watch(id);
+    /// The order with its timeline, once it is confirmed or has ended; none when there is none. `old`: it may be so already.
+    async fn rest(&self, id: OrderId, mut watching: Watching, old: bool) -> Option<Told> {
+        let mut looks = old;
         loop {
-            match store::read(&self.house.pool, id).await {
-                Ok(Some(order)) if screen::status(&order.standing).rests() => return Some(order),
-                Ok(Some(_)) => {}
-                Ok(None) => return None,
-                Err(error) => tracing::warn!(%error, "an order is waited for, and cannot be read"),
+            if std::mem::replace(&mut looks, true) {
+                match self.told(id).await {
+                    Ok(Some(told)) if screen::status(&told.0.standing).rests() => return Some(told),
+                    Ok(Some(_)) => {}
+                    Ok(None) => return None,
+                    Err(error) => tracing::warn!(%error, "an order is waited for, and cannot be read"),
+                }
             }
-            // It says so when it comes to rest.
-            watching.spoke().await;
+            watching.came_out().await;
         }
     }
 
@@ -271,36 +273,23 @@ impl App {
 
     /// What whoever waited is shown. Of an order that rests every word has been heard, and asking the three others for theirs
     /// would cost more than the saga; what one that does not waits for is theirs to tell.
-    async fn waited_for(&self, id: OrderId, rests: Option<Purchase>) -> sqlx::Result<Option<OrderScreen>> {
-        let told = match rests {
-            Some(order) => Some(self.told_from(id, order).await?),
-            None => self.told(id).await?,
-        };
-        let Some((order, timeline)) = told else { return Ok(None) };
-        let rests = screen::status(&order.standing).rests();
-        let parts = if rests { screen::heard(&timeline) } else { self.siblings.parts(id).await };
-        Ok(Some(screen::whole(id, &order, timeline, parts)))
+    async fn waited_for(&self, id: OrderId, rests: Option<Told>) -> sqlx::Result<Option<OrderScreen>> {
+        if let Some((order, timeline)) = rests {
+            let parts = screen::heard(&timeline);
+            return Ok(Some(screen::whole(id, &order, timeline, parts)));
+        }
+        self.screen(id).await
     }
 
     /// The order with the timeline that led to it, if there is such an order.
-    async fn told(&self, id: OrderId) -> sqlx::Result<Option<(Purchase, Vec<Entry>)>> {
-        match store::read(&self.house.pool, id).await? {
-            Some(order) => self.told_from(id, order).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// The timeline is read between two looks at the order that see the same; the first is `order`.
-    async fn told_from(&self, id: OrderId, mut order: Purchase) -> sqlx::Result<(Purchase, Vec<Entry>)> {
-        loop {
-            let timeline = self.house.timeline(id).await?;
-            match store::read(&self.house.pool, id).await? {
-                Some(again) if again != order => order = again,
-                Some(_) | None => return Ok((order, screen::events_of(timeline))),
-            }
-        }
+    async fn told(&self, id: OrderId) -> sqlx::Result<Option<Told>> {
+        let told = store::told(&self.house, id).await?;
+        Ok(told.map(|(order, log)| (order, screen::events_of(log))))
     }
 }
+
+/// An order as it stands, and what has led to it.
+type Told = (Purchase, Vec<Entry>);
 
 /// Tells a timeline to somebody who listens.
 struct Telling {

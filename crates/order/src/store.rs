@@ -1,5 +1,6 @@
 //! Order's tables.
 
+use chassis::{House, commit::log::Entry};
 use events::{Currency, Money, OrderId, Sku};
 use sqlx::{PgConnection, PgPool, types::Json};
 use uuid::Uuid;
@@ -26,6 +27,8 @@ chassis::statements! {
             on conflict (sku) do update
                 set amount = excluded.amount, currency = excluded.currency, version = excluded.version
                 where catalog.version < excluded.version";
+
+    TOLD = chassis::with_log!("select purchase from orders where order_id = $1");
 
     READ = "select purchase from orders where order_id = $1";
 
@@ -94,6 +97,11 @@ async fn save_catalog(conn: &mut PgConnection, orders: &Orders) -> sqlx::Result<
     let versions: Vec<i64> = changed.iter().map(|(_, product)| i64::try_from(product.version).unwrap_or(i64::MAX)).collect();
     sqlx::query(SAVE_CATALOG).bind(skus).bind(amounts).bind(currencies).bind(versions).execute(conn).await?;
     Ok(())
+}
+
+/// The order with what has happened to it here, if there is one.
+pub(crate) async fn told(house: &House<crate::Order>, order: OrderId) -> sqlx::Result<Option<(Purchase, Vec<Entry>)>> {
+    house.told(TOLD, order).await
 }
 
 /// The order, if there is one.

@@ -6,7 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use events::SagaId;
 use saga::{Context, Inputs as _, batch::Arrived};
 use sqlx::{PgPool, Postgres, pool::PoolConnection};
 use tokio::{
@@ -221,11 +220,12 @@ impl<S: Service> Committer<S> {
 
     fn hand_on(&self, effects: Effects<S>, answers: &mut [Option<Answer>], start: Instant) {
         effects.alarm();
+        let mut came_out = Vec::new();
         for (saga, event) in effects.outcomes() {
             self.metrics.saga_ended(event, effects.now.since(saga.born()));
+            came_out.push(saga);
         }
         let Effects { settled, said, asked, sagas, .. } = effects;
-        let spoke: Vec<SagaId> = said.iter().filter_map(|said| said.saga).collect();
         self.handoff.outlet.offer(said);
         for asked in asked {
             // Full: it is due later, and found by the sweep.
@@ -239,7 +239,7 @@ impl<S: Service> Committer<S> {
                 let _ = answer.send(Ok(settled));
             }
         }
-        self.handoff.watchers.wake(sagas, spoke);
+        self.handoff.watchers.wake(sagas, came_out);
     }
 
     /// The batch's own span, linked to each input's; none where none of those is recorded.

@@ -1,13 +1,20 @@
 //! What happened to a saga here. The claims and the outbox are the log; nothing else is written down for it.
 
 use events::{SagaId, Timestamp};
-use serde::Serialize;
-use sqlx::{PgPool, Row as _, postgres::PgRow, types::time::OffsetDateTime};
+use serde::{Serialize, de::DeserializeOwned};
+use sqlx::{
+    PgPool, Row as _,
+    postgres::PgRow,
+    types::{Json, time::OffsetDateTime},
+};
 use uuid::Uuid;
 
-crate::statements! {
-    /// What came, then what came of it. What shared a transaction came in the order in which it happened elsewhere.
-    OF_SAGA = "select id, door, type, source, happened, causation, trace_id, because, taken_at, true as published, 0 as place
+/// What came, and what came of it: of saga `$1`, at service `$2`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! entries {
+    () => {
+        "select id, door, type, source, happened, causation, trace_id, because, taken_at, true as published, 0 as place
             from chassis.claims where id between chassis.first_of($1) and chassis.last_of($1) and saga = $1
         union all
         select id, 'command', type, source, happened, null, trace_id, because, taken_at, true, 0
@@ -16,8 +23,33 @@ crate::statements! {
         select o.id, 'said', o.type, $2, o.said_at, o.causation,
                nullif(replace(substr(o.traceparent, 4, 32), '-', ''), '')::uuid, null, o.said_at,
                not exists (select from chassis.outbox_pending as p where p.id = o.id), 1
-            from chassis.outbox as o where o.id between chassis.first_of($1) and chassis.last_of($1) and o.saga = $1
-        order by taken_at, place, happened, id";
+            from chassis.outbox as o where o.id between chassis.first_of($1) and chassis.last_of($1) and o.saga = $1"
+    };
+}
+
+/// The statement that gives a row of the service's own with the log of the same saga, for [`House::told`](crate::House::told).
+/// `$row` selects one column, a JSON document, of saga `$1`.
+///
+/// ```
+/// const TOLD: &str = chassis::with_log!("select hold from holds where order_id = $1");
+/// assert!(TOLD.contains("from holds"));
+/// ```
+#[macro_export]
+macro_rules! with_log {
+    ($row:literal) => {
+        concat!(
+            "select case when row_number() over (order by taken_at, place, happened, id) = 1 then (",
+            $row,
+            ") end as own, log.* from (values (true)) as one left join (",
+            $crate::entries!(),
+            ") as log on true order by taken_at, place, happened, id"
+        )
+    };
+}
+
+crate::statements! {
+    /// What came, then what came of it. What shared a transaction came in the order in which it happened elsewhere.
+    OF_SAGA = concat!(crate::entries!(), " order by taken_at, place, happened, id");
 }
 
 /// Something that came, or that was said.
@@ -55,6 +87,29 @@ pub struct Entry {
 /// What the database says.
 pub async fn of(pool: &PgPool, service: &str, saga: SagaId) -> sqlx::Result<Vec<Entry>> {
     sqlx::query(OF_SAGA).bind(saga.0).bind(service).try_map(entry).fetch_all(pool).await
+}
+
+/// Runs `sql`, which [`with_log!`](macro@crate::with_log) has made.
+pub(crate) async fn with<R>(
+    pool: &PgPool,
+    sql: &'static str,
+    service: &str,
+    saga: SagaId,
+) -> sqlx::Result<Option<(R, Vec<Entry>)>>
+where
+    R: DeserializeOwned + Send + Unpin + 'static,
+{
+    let rows = sqlx::query(sql).bind(saga.0).bind(service).fetch_all(pool).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let Some(Json(own)) = first.try_get::<Option<Json<R>>, _>("own")? else { return Ok(None) };
+    let mut entries = Vec::with_capacity(rows.len());
+    for row in rows {
+        // A row whose log has gone stands beside nothing.
+        if row.try_get::<Option<Uuid>, _>("id")?.is_some() {
+            entries.push(entry(row)?);
+        }
+    }
+    Ok(Some((own, entries)))
 }
 
 fn entry(row: PgRow) -> sqlx::Result<Entry> {

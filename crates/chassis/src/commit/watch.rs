@@ -12,7 +12,7 @@ use tokio::sync::watch;
 /// A move that another replica committed is seen after so long at the latest.
 const LOOK_ANYWAY: Duration = Duration::from_millis(500);
 
-/// Who waits for which saga in this process. What is sent is how often the saga has said something.
+/// Who waits for which saga in this process. What is sent is how often it was told how the saga has come out.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watchers(Arc<Mutex<HashMap<SagaId, watch::Sender<u64>>>>);
 
@@ -21,8 +21,8 @@ pub(crate) struct Watchers(Arc<Mutex<HashMap<SagaId, watch::Sender<u64>>>>);
 pub struct Watching {
     saga: SagaId,
     moved: watch::Receiver<u64>,
-    /// How often it had said something when it was last looked at.
-    said: u64,
+    /// How often that had been told when it was last looked at.
+    told: u64,
     watchers: Watchers,
 }
 
@@ -30,19 +30,19 @@ impl Watchers {
     /// From now on; look at the saga *after* this, or a move in between is missed.
     pub(crate) fn watch(&self, saga: SagaId) -> Watching {
         let moved = self.watched().entry(saga).or_insert_with(|| watch::Sender::new(0)).subscribe();
-        let said = *moved.borrow();
-        Watching { saga, moved, said, watchers: self.clone() }
+        let told = *moved.borrow();
+        Watching { saga, moved, told, watchers: self.clone() }
     }
 
-    /// These have moved, and those have also said something.
-    pub(crate) fn wake(&self, moved: impl IntoIterator<Item = SagaId>, spoke: impl IntoIterator<Item = SagaId>) {
+    /// These have moved, and of those it was told how they have come out.
+    pub(crate) fn wake(&self, moved: impl IntoIterator<Item = SagaId>, came_out: impl IntoIterator<Item = SagaId>) {
         let watched = self.watched();
         if watched.is_empty() {
             return;
         }
-        for saga in spoke {
+        for saga in came_out {
             if let Some(watching) = watched.get(&saga) {
-                watching.send_modify(|said| *said += 1);
+                watching.send_modify(|told| *told += 1);
             }
         }
         for saga in moved {
@@ -64,12 +64,12 @@ impl Watching {
         let _ = tokio::time::timeout(LOOK_ANYWAY, self.moved.changed()).await;
     }
 
-    /// As [`moved`](Self::moved), for whoever need not look at what the saga only takes note of: returns when it has said
-    /// something, or may have.
-    pub async fn spoke(&mut self) {
-        let before = self.said;
-        let _ = tokio::time::timeout(LOOK_ANYWAY, self.moved.wait_for(|said| *said != before)).await;
-        self.said = *self.moved.borrow();
+    /// As [`moved`](Self::moved), for whoever waits for the end: returns when the service has told how the saga has come out, or
+    /// may have.
+    pub async fn came_out(&mut self) {
+        let before = self.told;
+        let _ = tokio::time::timeout(LOOK_ANYWAY, self.moved.wait_for(|told| *told != before)).await;
+        self.told = *self.moved.borrow();
     }
 }
 
@@ -104,11 +104,11 @@ mod tests {
 
         let start = tokio::time::Instant::now();
         watchers.wake([one], []);
-        first.spoke().await;
-        assert_eq!(start.elapsed(), LOOK_ANYWAY, "a move without a word");
+        first.came_out().await;
+        assert_eq!(start.elapsed(), LOOK_ANYWAY, "a move that is no end");
         watchers.wake([one], [one]);
-        first.spoke().await;
-        assert_eq!(start.elapsed(), LOOK_ANYWAY, "a word");
+        first.came_out().await;
+        assert_eq!(start.elapsed(), LOOK_ANYWAY, "an end");
         drop((first, third));
         assert_eq!(watchers.watched().len(), 1);
         drop(second);
