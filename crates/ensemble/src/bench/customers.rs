@@ -20,9 +20,6 @@ const ENOUGH: u32 = 200_000;
 /// Within which an order is confirmed whatever is killed meanwhile.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A confirmed order is not over: its stock is sold, its parcel made ready. Whoever comes so long after the answer is alone.
-const APART: Duration = Duration::from_millis(50);
-
 /// Where orders go.
 pub(super) struct Customers {
     http: reqwest::Client,
@@ -106,11 +103,10 @@ impl Customers {
         closed_loop(self, 32, Duration::from_secs(2), &Talk::silent().step("warm-up")).await.map(drop)
     }
 
-    /// One order after the other, each once nothing of the one before is under way.
+    /// One order after the other.
     pub(super) async fn alone(&self, orders: usize) -> anyhow::Result<Latency> {
         let mut times = Vec::with_capacity(orders);
         for _ in 0..orders {
-            tokio::time::sleep(APART).await;
             times.push(self.order().await?);
         }
         Latency::of_times(times)
