@@ -25,7 +25,7 @@ use tokio::time::interval;
 use uuid::Uuid;
 
 use crate::{
-    dead_letters::{forge, headers},
+    dead_letters::{about, forge, headers},
     replicas::{empty, migrations},
     world::{World, alone},
 };
@@ -261,7 +261,7 @@ async fn once_more_as_before(world: &World, order: &Placed) -> anyhow::Result<()
     let golden = ensemble::root().join(format!("crates/events/golden/{TYPE}.json"));
     let written = std::fs::read_to_string(golden)?.replace("019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071", &order.id);
     ensure!(written.contains(&order.id), "the golden file is about another order");
-    let id = Uuid::now_v7();
+    let id = about(order)?;
     world.forged(&order.id);
     forge(world, "ensemble.payment.authorized", headers(TYPE, id, &order.id), written.into_bytes().leak()).await?;
     for reader in READERS {
