@@ -67,7 +67,7 @@ pub(crate) fn headers(ty: &str, id: Uuid, order: &str) -> HeaderMap {
 }
 
 /// An id as events about that order have it: it begins with the order's birth.
-fn about(placed: &Placed) -> anyhow::Result<Uuid> {
+pub(crate) fn about(placed: &Placed) -> anyhow::Result<Uuid> {
     let birth = placed.id.get(..13).context("an order's id is a UUID")?;
     Ok(format!("{birth}{}", &Uuid::now_v7().to_string()[13..]).parse()?)
 }

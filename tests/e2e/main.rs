@@ -15,11 +15,13 @@ mod days;
 mod dead_letters;
 mod edge;
 mod expiry;
+mod failover;
 mod failpoints;
 mod fifth;
 mod forgetful;
 mod forward;
 mod garbage;
+mod late_calls;
 mod leases;
 mod partition;
 mod partners;
@@ -31,6 +33,7 @@ mod revoked;
 mod schema;
 mod throng;
 mod unknown_commits;
+mod versions;
 mod world;
 
 use std::process::ExitCode;
@@ -69,8 +72,11 @@ fn main() -> ExitCode {
         leases::trials(&desk),
         days::trials(&days),
         databases::trials(),
+        failover::trials(),
+        late_calls::trials(),
         partition::trials(),
         replicas::trials(),
+        versions::trials(),
         restored::trials(),
         revoked::trials(),
         burst::trials(),

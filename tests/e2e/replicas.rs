@@ -95,7 +95,7 @@ async fn changes(stack: &mut Stack, orders: &mut [Replica], payments: &mut [Repl
 
 /// Orders at their own pace until it is enough. Each is sent again under its key while the answer is a 503; nothing else may
 /// go wrong.
-async fn load(customer: &Customer, enough: &AtomicBool) -> anyhow::Result<Vec<String>> {
+pub(crate) async fn load(customer: &Customer, enough: &AtomicBool) -> anyhow::Result<Vec<String>> {
     let (mut pace, mut sent) = (interval(PACE), Vec::new());
     while !enough.load(Ordering::Relaxed) {
         pace.tick().await;
@@ -129,7 +129,7 @@ async fn accepted(customer: &Customer) -> anyhow::Result<String> {
 }
 
 /// Of both schemas' migrations, how often each ran.
-async fn migrations(world: &World) -> anyhow::Result<BTreeMap<String, i64>> {
+pub(crate) async fn migrations(world: &World) -> anyhow::Result<BTreeMap<String, i64>> {
     let mut db = PgConnection::connect(&world.addresses.owner_database_url(Service::Payment)).await?;
     let histories: Vec<(String, String)> =
         sqlx::query_as("select schemaname::text, tablename::text from pg_tables where tablename like '%migrations'")
@@ -183,7 +183,7 @@ async fn at_once(world: Arc<World>) -> anyhow::Result<()> {
 }
 
 /// Everything that payment has ever made is gone, as on its first day.
-async fn empty(world: &World) -> anyhow::Result<()> {
+pub(crate) async fn empty(world: &World) -> anyhow::Result<()> {
     let server: PgConnectOptions = world.addresses.superuser_url().parse()?;
     let mut db = PgConnection::connect_with(&server.database("payment")).await?;
     sqlx::raw_sql(

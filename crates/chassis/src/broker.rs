@@ -203,9 +203,14 @@ impl Broker {
         }
     }
 
-    /// The events that this service hears.
+    /// The events that this service hears, one for each durable.
     pub(crate) fn heard(&self) -> impl Iterator<Item = &'static EventInfo> {
-        self.declaration.heard()
+        self.declaration.durables()
+    }
+
+    /// Whether it hears that type of event, version and all.
+    pub(crate) fn hears(&self, ty: &str) -> bool {
+        self.declaration.hears().any(|heard| heard == ty)
     }
 
     /// The own stream's name; none for who says nothing.

@@ -36,7 +36,7 @@ fn of(service: &Declaration, services: &[Declaration]) -> Permissions {
         publish.push(format!("$JS.API.CONSUMER.CREATE.{own}"));
         publish.extend(["CREATE", "INFO", "DELETE", "MSG.NEXT"].map(|verb| format!("$JS.API.CONSUMER.{verb}.{own}.>")));
         for reader in services.iter().filter(|reader| reader.service != name) {
-            for event in reader.heard().filter(|event| event.owner == name) {
+            for event in reader.durables().filter(|event| event.owner == name) {
                 let durable = durable(reader.service, event);
                 publish_not.push(format!("$JS.API.CONSUMER.*.{own}.{durable}"));
                 publish_not.push(format!("$JS.API.CONSUMER.*.{own}.{durable}.>"));
@@ -44,7 +44,7 @@ fn of(service: &Declaration, services: &[Declaration]) -> Permissions {
             }
         }
     }
-    for event in service.heard() {
+    for event in service.durables() {
         let (stream, durable) = (stream(event.owner), durable(name, event));
         publish.push(format!("$JS.API.CONSUMER.CREATE.{stream}.{durable}.{}", subject(event.name)));
         publish.extend(["INFO", "DELETE", "MSG.NEXT"].map(|verb| format!("$JS.API.CONSUMER.{verb}.{stream}.{durable}")));

@@ -10,6 +10,7 @@
 mod part;
 pub mod stack;
 
+pub mod ahead;
 pub mod audit;
 pub mod bench;
 pub mod chaos;

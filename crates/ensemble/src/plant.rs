@@ -1,4 +1,4 @@
-//! Planting a mistake into a copy of the workspace, and taking it back.
+//! Changing a copy of the workspace: a mistake is planted and taken back, or a version ahead is made.
 
 mod tree;
 
@@ -11,19 +11,20 @@ pub(crate) use tree::Tree;
 
 use crate::workspace::root;
 
-/// One place of a mistake.
+/// One place where the source is changed.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
     /// Which file.
     pub(crate) file: String,
-    /// Stands there once.
+    /// Stands there once. Empty: the file is not there yet.
+    #[serde(default)]
     find: String,
     /// Is put there instead.
     replace: String,
 }
 
-/// A file, and its text with the mistake in it.
+/// A file, and its changed text.
 #[derive(Debug)]
 pub(crate) struct Planted {
     /// From the root of the checkout.
@@ -31,14 +32,19 @@ pub(crate) struct Planted {
     pub(crate) text: String,
 }
 
-/// The files that these changes change, changed; a change's file lies in `dir`. `id` names the mistake where it cannot be made.
+/// The files that these changes change, changed; a change's file lies in `dir`. `id` names the whole where it cannot be made.
 ///
 /// # Errors
-/// When the source has moved, so that a change has no place any more, or more than one.
+/// When the source has moved, so that a change has no place any more, or more than one, or a new file has been made since.
 pub(crate) fn plant(id: &str, dir: &str, changes: &[Change]) -> anyhow::Result<Vec<Planted>> {
     let mut files: Vec<Planted> = Vec::new();
     for Change { file, find, replace } in changes {
         let path = format!("{dir}{file}");
+        if find.is_empty() {
+            ensure!(!root().join(&path).exists(), "{id}: {path} is there already; the source has moved, so must the list");
+            files.push(Planted { path, text: replace.clone() });
+            continue;
+        }
         let (find, replace) = (find.trim_end_matches('\n'), replace.trim_end_matches('\n'));
         if !files.iter().any(|planted| planted.path == path) {
             let text = fs::read_to_string(root().join(&path)).with_context(|| format!("{id}: could not read {path}"))?;

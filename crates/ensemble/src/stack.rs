@@ -32,6 +32,7 @@ mod process;
 mod reaper;
 mod replicas;
 pub(crate) mod servers;
+mod standby;
 
 pub(crate) mod command;
 pub(crate) mod docker;
@@ -39,6 +40,7 @@ pub(crate) mod root;
 pub(crate) mod wait;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -57,6 +59,7 @@ pub use ports::Ports;
 pub(crate) use ports::is_free;
 pub use replicas::{Balancer, Replica};
 pub use secrets::Secrets;
+pub use standby::Standby;
 pub use wait::eventually;
 
 use crate::part::{Part, Service};
@@ -257,6 +260,20 @@ impl Stack {
         self.native.environment.entry(part.into()).or_default().push((name.to_owned(), value.into()));
     }
 
+    /// The program that a service runs.
+    ///
+    /// # Errors
+    /// When it is not part of this stack.
+    pub fn program(&self, service: Service) -> anyhow::Result<PathBuf> {
+        let program = self.native.binaries.get(&service.into());
+        program.cloned().with_context(|| format!("{service} was not built for this stack"))
+    }
+
+    /// Another program for a service and its replicas, from the next start of the one, and for those made later of the others.
+    pub fn runs(&mut self, service: Service, program: PathBuf) {
+        self.native.binaries.insert(service.into(), program);
+    }
+
     /// Stops a part in good order and starts it again.
     pub async fn restart(&mut self, part: impl Into<Part>) -> anyhow::Result<()> {
         let part = part.into();
@@ -339,7 +356,7 @@ impl Stack {
     }
 
     /// Where a part keeps what it keeps, on this machine. PostgreSQL in a container keeps it in there.
-    pub fn data(&self, part: impl Into<Part>) -> std::path::PathBuf {
+    pub fn data(&self, part: impl Into<Part>) -> PathBuf {
         self.native.data(part.into())
     }
 

@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
+use tokio::process::Command;
 
 use crate::part::Part;
 use crate::stack::command::command;
@@ -80,24 +81,34 @@ pub(crate) async fn build(parts: &[Part], profile: Profile, talk: &Talk) -> anyh
     }
     let step = talk.step("build");
     step.now("cargo build");
-    let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root()).args([
-        "build",
-        "--locked",
-        "--quiet",
-        "--message-format=json-render-diagnostics",
-        "--profile",
-        profile.name(),
-    ]);
-    for part in &ours {
-        cargo.args(["--bin", part.name()]);
-        match profile {
-            // No `--package`: the features are then those of the whole workspace, as in `cargo test`, and what one of the
-            // two commands has compiled the other finds.
-            Profile::Dev => {}
-            // As it is shipped: without the features that the tests add.
-            Profile::Release => drop(cargo.args(["--package", part.name()])),
+    let mut cargo = cargo_build(root(), profile);
+    cargo.arg("--locked");
+    if profile == Profile::Release {
+        // As it is shipped: without the features that the tests add.
+        for part in &ours {
+            cargo.args(["--package", part.name()]);
         }
+    }
+    let binaries = built(&mut cargo, ours).await?;
+    step.done(&format!("programs built ({})", profile.name()));
+    Ok(binaries)
+}
+
+/// Of that workspace. No `--package`: the features are then those of the whole of it, as in `cargo test`, and what one of the two
+/// commands has compiled the other finds.
+pub(crate) fn cargo_build(dir: &Path, profile: Profile) -> Command {
+    let mut cargo = command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(dir).args(["build", "--quiet", "--message-format=json-render-diagnostics", "--profile", profile.name()]);
+    cargo
+}
+
+/// Builds the programs of these parts so, and says where they are.
+///
+/// # Errors
+/// When cargo is not there or the build fails; the compiler has then said why on stderr.
+pub(crate) async fn built(cargo: &mut Command, parts: Vec<Part>) -> anyhow::Result<Binaries> {
+    for part in &parts {
+        cargo.args(["--bin", part.name()]);
     }
     // Not `output()`, which would keep what the compiler says on stderr.
     let child =
@@ -107,15 +118,11 @@ pub(crate) async fn build(parts: &[Part], profile: Profile, talk: &Talk) -> anyh
         bail!("cargo build failed");
     }
     let built = executables(&String::from_utf8_lossy(&output.stdout));
-    let binaries = ours
-        .into_iter()
-        .map(|part| {
-            let path = built.get(part.name()).with_context(|| format!("cargo built no program called {part}"))?;
-            Ok((part, path.clone()))
-        })
-        .collect::<anyhow::Result<_>>()?;
-    step.done(&format!("programs built ({})", profile.name()));
-    Ok(binaries)
+    let program = |part: Part| {
+        let path = built.get(part.name()).with_context(|| format!("cargo built no program called {part}"))?;
+        Ok((part, path.clone()))
+    };
+    parts.into_iter().map(program).collect()
 }
 
 /// What cargo says about each artifact, as far as it matters here (cargo's JSON messages, `compiler-artifact`).

@@ -1,5 +1,7 @@
 //! The table of reactions as data: what graph, pictures, permissions, explanations and checks are made from.
 
+use std::collections::BTreeSet;
+
 use events::{Event, EventInfo};
 
 /// What one service declares.
@@ -80,6 +82,12 @@ impl Declaration {
     /// The events that it reacts to.
     pub fn heard(&self) -> impl Iterator<Item = &'static EventInfo> {
         Event::ALL.iter().copied().filter(|event| self.hears().any(|heard| heard == event.ty))
+    }
+
+    /// Of each event that it reacts to one version: all of them travel under one subject, and so come by one durable.
+    pub fn durables(&self) -> impl Iterator<Item = &'static EventInfo> {
+        let mut names = BTreeSet::new();
+        self.heard().filter(move |event| names.insert(event.name))
     }
 
     /// The event types that it may say, each once.

@@ -100,14 +100,15 @@ async fn heard(broker: &Broker, pool: &PgPool, event: &EventInfo) -> Result<Opti
     }
     let floor = durable.cached_info().ack_floor.stream_sequence;
     let Some(letter) = broker.letter_at(&stream, floor).await? else { return Ok(None) };
-    let Some(id) = acknowledged(&letter, event) else { return Ok(None) };
+    let Some((ty, id)) = acknowledged(broker, &letter, event) else { return Ok(None) };
     let untaken: bool = sqlx::query_scalar(UNTAKEN).bind(id.0).bind(day(id.0)).fetch_one(pool).await?;
-    let ty = event.ty;
     Ok(untaken.then(|| format!("it had acknowledged {ty} {id}, and its database has no trace of that")))
 }
 
-/// What stands where everything has been acknowledged, if that is an event of that type: the floor of a durable may also stand
-/// at somebody else's message, before or between its own.
-fn acknowledged(letter: &Letter, event: &EventInfo) -> Option<EventId> {
-    (letter.header("ce-type") == Some(event.ty)).then(|| letter.header("ce-id")?.parse().ok()).flatten()
+/// What stands where everything has been acknowledged, if that is such an event in a version that is heard here: the floor of a
+/// durable may also stand at somebody else's message, before or between its own, and what is not heard leaves no trace.
+fn acknowledged<'l>(broker: &Broker, letter: &'l Letter, event: &EventInfo) -> Option<(&'l str, EventId)> {
+    let ty = letter.header("ce-type").filter(|ty| broker.hears(ty))?;
+    let id = letter.header("ce-id")?.parse().ok()?;
+    (letter.subject == events::subject(event.name)).then_some((ty, id))
 }

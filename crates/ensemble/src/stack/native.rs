@@ -204,7 +204,7 @@ impl Native {
 }
 
 /// PostgreSQL refuses to be root.
-fn as_postgres(program: &Path) -> (PathBuf, Vec<String>) {
+pub(crate) fn as_postgres(program: &Path) -> (PathBuf, Vec<String>) {
     if root::are_we() {
         let become_postgres = ["--reuid=postgres", "--regid=postgres", "--init-groups", "--"].map(str::to_owned);
         let arguments = become_postgres.into_iter().chain([program.display().to_string()]).collect();
@@ -214,7 +214,7 @@ fn as_postgres(program: &Path) -> (PathBuf, Vec<String>) {
     }
 }
 
-async fn hand_to_postgres(paths: &[&Path]) -> anyhow::Result<()> {
+pub(crate) async fn hand_to_postgres(paths: &[&Path]) -> anyhow::Result<()> {
     output(command("chown").arg("postgres").args(paths))
         .await
         .context("PostgreSQL does not run as root, and there is no user called postgres to run it")
