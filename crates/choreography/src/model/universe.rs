@@ -20,7 +20,7 @@ use saga::{
 use shipping::{Shipment, Shipments, Shipping};
 use uuid::Uuid;
 
-use super::batches;
+use super::{Channel, batches, versions};
 use crate::{
     SERVICES,
     checks::in_panic,
@@ -234,6 +234,22 @@ impl Universe {
         &self.reactions[id as usize]
     }
 
+    /// Which of a set of messages, by number.
+    pub(super) fn messages_in(&self, set: u128) -> impl Iterator<Item = u8> + use<> {
+        (0..self.messages.len() as u8).filter(move |message| set & (1 << message) != 0)
+    }
+
+    /// On which way a message is, and to whom.
+    pub(super) fn channel(&self, message: u8) -> (Channel, Service) {
+        let Message { reader, event } = self.messages.get(message.into());
+        (Channel { event: event.info().name, reader: reader.name() }, *reader)
+    }
+
+    /// Who said it.
+    pub(super) fn speaker(&self, message: u8) -> &'static str {
+        self.messages.get(message.into()).event.info().owner
+    }
+
     fn event(&self, message: u8) -> Event {
         self.messages.get(message.into()).event.clone()
     }
@@ -349,6 +365,7 @@ impl Universe {
         for event in tried.said() {
             let event = without_number(event.clone());
             reaction.words.push(event.info().name);
+            reaction.wrong = reaction.wrong.or_else(|| Some(format!("{service} {}", versions::wrong(&event)?)));
             for reader in
                 Service::ALL.into_iter().filter(|reader| SERVICES[*reader as usize].hears().any(|ty| ty == event.info().ty))
             {
