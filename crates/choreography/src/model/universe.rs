@@ -9,8 +9,8 @@ use std::{
 };
 
 use events::{Currency, Event, EventData as _, Money, OrderId, Sku};
-use inventory::{Inventory, Reservation, Shelves, Stock};
-use order::{Order, Orders, Product, Purchase, Sale, Standing};
+use inventory::{Inventory, Shelves, Stock};
+use order::{Order, Orders, Product, Purchase};
 use payment::{Hold, Holds, Payment};
 use saga::{
     Because, Inputs as _, Participant,
@@ -20,6 +20,7 @@ use saga::{
 use shipping::{Shipment, Shipments, Shipping};
 use uuid::Uuid;
 
+use self::alike::{without_number, without_numbers, without_versions};
 use super::{Channel, batches, versions};
 use crate::{
     SERVICES,
@@ -28,6 +29,7 @@ use crate::{
     simulate::place,
 };
 
+mod alike;
 mod judged;
 
 /// Numbers hash quickly, and nobody attacks the checker.
@@ -394,50 +396,6 @@ fn run<P: Participant>(before: &P::Records, input: &P::Input) -> Result<Tried<P>
         batches::wrong(before, input, &tried).map_or(Ok(tried), |wrong| Err(wrong.to_owned()))
     };
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(format!("panics: {}", in_panic(&*panic))))
-}
-
-/// An asking's number grows for ever, and no decision rests on it: from the second on they are all alike here.
-fn without_numbers(mut purchase: Purchase) -> Purchase {
-    let cut = |asking: &mut order::Asking| {
-        asking.number = asking.number.min(2);
-        asking.wait_s = 10;
-    };
-    match &mut purchase.standing {
-        Standing::Confirmed { sale: Sale::Owed { asking, .. } }
-        | Standing::Dispatched { sale: Sale::Owed { asking, .. }, .. }
-        | Standing::Closing { asking, .. } => cut(asking),
-        Standing::Cancelling { confirmed, asking, .. } => {
-            cut(asking);
-            if let Some(Sale::Owed { asking, .. }) = confirmed {
-                cut(asking);
-            }
-        }
-        Standing::Confirmed { sale: Sale::Committed } | Standing::Dispatched { sale: Sale::Committed, .. } => {}
-        Standing::Open | Standing::Rejected { .. } | Standing::Cancelled => {}
-    }
-    purchase
-}
-
-fn without_number(event: Event) -> Event {
-    match event {
-        Event::OrderCancellationRequested(mut event) => {
-            event.asking = event.asking.min(2);
-            Event::OrderCancellationRequested(event)
-        }
-        other => other,
-    }
-}
-
-/// A product's version grows with every change, and no decision about an order rests on it.
-fn without_versions(shelves: &Shelves) -> Shelves {
-    let mut plain = Shelves::default();
-    for (id, reservation) in shelves.reservations.rows().filter(|(_, reservation)| **reservation != Reservation::Absent) {
-        plain.reservations.put(*id, reservation.clone());
-    }
-    for (sku, stock) in shelves.stock.rows() {
-        plain.stock.put(sku.clone(), stock.clone().map(|stock| Stock { version: 1, ..stock }));
-    }
-    plain
 }
 
 /// What tells messages of one type apart: why, and whether it is asked again.
