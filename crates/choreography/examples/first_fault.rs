@@ -7,7 +7,7 @@ use std::{
 };
 
 use choreography::{
-    catalog, checks,
+    SERVICES, catalog, checks,
     model::{self, Channel, Counterexample, Settings},
     simulate,
 };
@@ -40,10 +40,12 @@ fn main() {
 fn worlds() -> Vec<Settings> {
     let calm = Settings { deadline: None, lapse: false, burns: false, ..Settings::one_order() };
     let undisturbed = Settings { deadline: None, ..Settings::one_order() };
-    let mut worlds = vec![Settings::nothing_there(), calm, undisturbed, Settings::last_piece(), Settings::repeated(100_000)];
+    let mut worlds = vec![Settings::nothing_there(), calm, undisturbed, Settings::repeated(), Settings::last_piece()];
     let healed = Channel::all().into_iter().filter(|channel| *channel != Channel::FATAL);
     worlds.extend(healed.map(Settings::losing));
-    worlds.extend([Settings::one_order(), Settings::repeated(1_000_000)]);
+    worlds.push(Settings::one_order());
+    worlds.extend(SERVICES.iter().map(|service| Settings::ahead(service.service)));
+    worlds.push(Settings::last_piece_repeated());
     worlds
 }
 

@@ -6,7 +6,8 @@
 //!
 //! - A message, once said, waits until it is taken: in any order, after any delay. A crash between commit and publish is such
 //!   a delay; a crash after the publish, or before the ack, is a repeat. With claims a repeat meets its claim and changes
-//!   nothing, so each message is taken once; without claims it may be taken any number of times before it is gone.
+//!   nothing, so each message is taken once; without claims it may be taken any number of times before it is gone (`repeats.rs`).
+//! - One service may be a version ahead of its readers: what they do not know yet is parked, and taken once they are updated.
 //! - A partner executes a call at some moment, or declines, or stores an error; the answer is taken at some later moment. All
 //!   between the two is the ambiguous window: a timeout, a lost answer, a crash of the caller, a look-up that lags.
 //! - Cancel, dispatch and the lapse of what is held come at any moment; the deadline as often as the [`Settings`] say.
@@ -19,12 +20,15 @@ mod batches;
 mod explore;
 mod graph;
 mod pair;
+mod part;
+mod repeats;
 mod replay;
 mod settings;
 mod snapshot;
 mod states;
 mod trace;
 mod universe;
+mod versions;
 mod world;
 
 use std::ops::ControlFlow;

@@ -2,7 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use choreography::model::{Channel, Report, Settings, check, replay};
+use choreography::{
+    SERVICES,
+    model::{Channel, Report, Settings, check, replay},
+};
 
 /// Fails with the timeline, as people read it.
 fn nothing_wrong(report: &Report) {
@@ -40,10 +43,31 @@ fn two_orders_for_the_last_piece_hold_in_every_state_there_is() {
 }
 
 #[test]
-fn repeats_without_claims_change_nothing_in_the_first_states() {
-    let report = check(Settings::repeated(100_000), &mut |_| ControlFlow::Continue(()));
+fn one_order_holds_without_claims_in_every_state_there_is() {
+    let report = check(Settings::repeated(), &mut |_| ControlFlow::Continue(()));
     nothing_wrong(&report);
-    assert!(report.states >= 100_000);
+    println!("{}: {} states, {} deep", report.settings, report.states, report.depth);
+    assert!(report.complete && report.states > 30_000, "{report:?}");
+}
+
+/// Whatever happens to two orders with claims happens to them without as well, only less often.
+#[test]
+fn two_orders_hold_without_claims_whatever_else_goes_wrong() {
+    let report = check(Settings::last_piece_repeated(), &mut |_| ControlFlow::Continue(()));
+    nothing_wrong(&report);
+    println!("{}: {} states, {} fates, {} deep", report.settings, report.states, report.fates, report.depth);
+    assert!(report.complete && report.states > 1_000_000, "{report:?}");
+}
+
+/// What a service says in a version that its readers do not know yet is taken once they are updated, or is a dead letter.
+#[test]
+fn an_order_holds_while_one_service_is_a_version_ahead() {
+    for service in SERVICES {
+        let report = check(Settings::ahead(service.service), &mut |_| ControlFlow::Continue(()));
+        nothing_wrong(&report);
+        println!("{}: {} states, {} deep", report.settings, report.states, report.depth);
+        assert!(report.complete, "{report:?}");
+    }
 }
 
 /// Nobody but shipping knows that the goods are gone, and it says so once.

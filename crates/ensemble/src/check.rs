@@ -10,14 +10,11 @@ use std::{
 
 use anyhow::Context as _;
 use choreography::{
-    catalog, checks,
+    SERVICES, catalog, checks,
     model::{self, Channel, Counterexample, Settings},
 };
 
 use crate::{Talk, simulate, workspace};
-
-/// Where the search of one order ends whose events may come again.
-const REPEATED_MAX: usize = 1_000_000;
 
 /// Small schedules, and many: what goes wrong does so among few orders.
 const SIMULATED: simulate::Settings = simulate::Settings { schedules: 100_000, seed: 7, orders: 3, only: None, threads: None };
@@ -51,12 +48,14 @@ fn write_test(found: &Counterexample, world: usize, directory: &Path) -> anyhow:
     Ok(path)
 }
 
-/// One after the other: what one order can meet, then one lost message on each channel, then what is too large to end.
+/// One after the other: what one order can meet, one lost message on each channel, a service a version ahead, and two orders.
 fn worlds() -> Vec<Settings> {
     let healed = Channel::all().into_iter().filter(|channel| *channel != Channel::FATAL);
-    let mut worlds = vec![Settings::one_order(), Settings::nothing_there()];
+    let nothing_repeated = Settings { stock: 0, ..Settings::repeated() };
+    let mut worlds = vec![Settings::one_order(), Settings::nothing_there(), Settings::repeated(), nothing_repeated];
     worlds.extend(healed.map(Settings::losing));
-    worlds.extend([Settings::repeated(REPEATED_MAX), Settings::last_piece()]);
+    worlds.extend(SERVICES.iter().map(|service| Settings::ahead(service.service)));
+    worlds.extend([Settings::last_piece(), Settings::last_piece_repeated()]);
     worlds
 }
 

@@ -14,7 +14,12 @@ use uuid::Uuid;
 pub(super) fn wrong<P: Participant>(before: &P::Records, input: &P::Input, once: &Tried<P>) -> Option<&'static str> {
     let arrived = |claim: u128| Arrived { claim: Claim::Event(EventId(Uuid::from_u128(claim))), input: input.clone() };
     let Some(taken) = once.taken() else {
-        return (once.after != *before).then_some("keeps what it changed before it refused an input");
+        let (after, verdicts) = batch::<P>(before, &[arrived(1), arrived(1)], &HashSet::new());
+        if once.after != *before || after != *before {
+            return Some("keeps what it changed before it refused an input");
+        }
+        let repeated = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Repeated));
+        return repeated.then_some("takes what it refused for taken");
     };
     let (after, verdicts) = batch::<P>(before, &[arrived(1), arrived(1)], &HashSet::new());
     if after != once.after || !matches!(verdicts[..], [Verdict::Taken(_), Verdict::Repeated]) {

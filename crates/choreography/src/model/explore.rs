@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use super::{
     Progress, Report, Settings,
     graph::{acyclic, ends, reach},
+    repeats,
     states::States,
     trace::Counterexample,
     world::{Edge, Kind, World},
@@ -15,7 +16,7 @@ const PART_BITS: u32 = 26;
 const SHELF_BITS: u32 = 12;
 
 /// A state, taken apart.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct State {
     pub(super) shelf: u32,
     pub(super) parts: [u32; 2],
@@ -66,6 +67,9 @@ impl Search {
         let complete = !cut && found.is_none();
         if complete && self.world.settings.orders == 1 {
             found = acyclic(&mut self).or_else(|| reach(&mut self)).or_else(|| ends(&mut self));
+            if found.is_none() && !self.world.settings.claims {
+                found = repeats::rests(&mut self);
+            }
         }
         Report {
             settings: self.world.settings.clone(),

@@ -83,6 +83,9 @@ impl Pairs {
                 Err((order, part)) => found = Some(self.comes_back(order, part)),
             }
         }
+        if !cut && found.is_none() && !self.world.settings.claims {
+            found = self.rests_without_claims();
+        }
         Report {
             settings: self.world.settings.clone(),
             states: self.states(),

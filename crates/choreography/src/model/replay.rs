@@ -1,11 +1,13 @@
 //! The steps of a counterexample, taken again.
 
+use std::collections::{HashSet, VecDeque};
+
 use super::{
     Settings,
     explore::{Search, State},
     graph::by_itself,
-    states::States,
-    world::Kind,
+    repeats::pending,
+    world::{Act, Edge, Kind},
 };
 
 /// Takes these steps, as a [`Counterexample`](super::Counterexample) names them, in the world of these settings.
@@ -18,6 +20,7 @@ use super::{
 pub fn replay(settings: Settings, steps: &[&str]) -> Result<(), String> {
     let mut search = Search::new(settings);
     let mut state = State { shelf: 0, parts: [0, 0] };
+    let mut waits = [0; 2];
     let mut way = vec![state];
     for step in steps {
         let (order, edge) = search.named(state, step).unwrap_or_else(|possible| {
@@ -26,13 +29,14 @@ pub fn replay(settings: Settings, steps: &[&str]) -> Result<(), String> {
         if let Some(wrong) = edge.wrong {
             return Err(search.world.wrong(wrong).to_owned());
         }
+        waits[order] = pending(&mut search.world, order, (state.parts[order], state.shelf), edge, waits[order]);
         state = state.after(order, &edge);
         if !matches!(edge.kind, Kind::Repeated | Kind::AskedAgain) && way.contains(&state) {
             return Err("there is a cycle without progress".to_owned());
         }
         way.push(state);
     }
-    search.ends_well(state)
+    search.ends_well(state, waits)
 }
 
 impl Search {
@@ -51,20 +55,26 @@ impl Search {
         Err(possible)
     }
 
-    /// A rest is reached from there when faults stop; a state that is at rest already is well.
-    fn ends_well(&mut self, state: State) -> Result<(), String> {
-        let mut states = States::new();
-        states.visit(state.pack(), u32::MAX);
-        let (mut next, mut rests) = (0, false);
-        while (next as usize) < states.len() && !rests {
-            let at = State::unpack(states.get(next));
+    /// A rest is reached from there when faults stop; a state that is at rest already is well. `waits` is what waits for each
+    /// order: without claims a state does not show it.
+    fn ends_well(&mut self, state: State, waits: [u128; 2]) -> Result<(), String> {
+        let mut known = HashSet::from([(state, waits)]);
+        let (mut waiting, mut rests) = (VecDeque::from([(state, waits)]), false);
+        while let Some((at, waits)) = waiting.pop_front().filter(|_| !rests) {
             let mut quiet = true;
             for order in 0..self.world.settings.orders {
                 for step in self.world.steps(order, at.parts[order], at.shelf) {
                     let edge = self.world.edge(step);
-                    quiet &= edge.kind != Kind::Progress;
-                    if by_itself(&edge) {
-                        states.visit(at.after(order, &edge).pack(), next);
+                    let (repeated, progress) = self.comes_by_itself(&edge, waits[order]);
+                    quiet &= !progress;
+                    if progress || by_itself(&edge) && !repeated {
+                        let mut left = waits;
+                        let place = (at.parts[order], at.shelf);
+                        left[order] = pending(&mut self.world, order, place, edge, waits[order]);
+                        let next = (at.after(order, &edge), left);
+                        if known.insert(next) {
+                            waiting.push_back(next);
+                        }
                     }
                 }
             }
@@ -74,8 +84,19 @@ impl Search {
                 Some(_) => {}
                 None => rests |= quiet,
             }
-            next += 1;
         }
         if rests { Ok(()) } else { Err(self.stuck(state)) }
+    }
+
+    /// Whether a step is a repeat that nobody need bring about, and whether it happens by itself. Without claims both depend on
+    /// what waits.
+    fn comes_by_itself(&self, edge: &Edge, waits: u128) -> (bool, bool) {
+        match edge.act {
+            Act::Deliver(message) if !self.world.settings.claims => {
+                let waits = waits & (1 << message) != 0;
+                (!waits, waits)
+            }
+            _ => (false, edge.kind == Kind::Progress),
+        }
     }
 }

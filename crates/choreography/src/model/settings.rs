@@ -19,7 +19,7 @@ pub struct Settings {
     /// again at any time, without limit.
     pub claims: bool,
     /// How often the deadline may pass while a message or a call is under way; once nothing is, it passes as often as it is
-    /// set. None: it never passes.
+    /// set. [`ANY_TIME`](Self::ANY_TIME): always as often as it is set. None: it never passes.
     pub deadline: Option<u8>,
     /// What the gateway holds lapses at any moment.
     pub lapse: bool,
@@ -27,6 +27,9 @@ pub struct Settings {
     pub burns: bool,
     /// One message of this channel may be lost for good.
     pub lost: Option<Channel>,
+    /// This service speaks in versions of its events that nobody else knows before being updated, which comes at any moment; one
+    /// message may wait for that too long, and become a dead letter.
+    pub ahead: Option<&'static str>,
     /// The search stops after so many states; none: it ends when there are no more.
     pub states_max: Option<usize>,
 }
@@ -66,19 +69,37 @@ impl fmt::Display for Channel {
 }
 
 impl Settings {
+    /// For [`deadline`](Self::deadline): whatever is under way.
+    pub const ANY_TIME: u8 = u8::MAX;
+
     /// One order, everything on; the deadline passes once at most while anything is under way.
     pub const fn one_order() -> Self {
-        Self { orders: 1, stock: 1, claims: true, deadline: Some(1), lapse: true, burns: true, lost: None, states_max: None }
+        Self {
+            orders: 1,
+            stock: 1,
+            claims: true,
+            deadline: Some(1),
+            lapse: true,
+            burns: true,
+            lost: None,
+            ahead: None,
+            states_max: None,
+        }
     }
 
-    /// One order whose events may come again without limit: too many states to visit all.
-    pub const fn repeated(states_max: usize) -> Self {
-        Self { claims: false, states_max: Some(states_max), ..Self::one_order() }
+    /// One order whose events and answers may come again without limit, and whose deadline passes at any moment.
+    pub const fn repeated() -> Self {
+        Self { claims: false, deadline: Some(Self::ANY_TIME), ..Self::one_order() }
     }
 
     /// Two orders for the last piece, without deadline and lapse, and no key burns.
     pub const fn last_piece() -> Self {
         Self { orders: 2, deadline: None, lapse: false, burns: false, ..Self::one_order() }
+    }
+
+    /// Two orders for the last piece, whose events and answers may come again without limit, and everything else on.
+    pub const fn last_piece_repeated() -> Self {
+        Self { orders: 2, ..Self::repeated() }
     }
 
     /// One order, and nothing on the shelf.
@@ -90,6 +111,11 @@ impl Settings {
     pub fn losing(channel: Channel) -> Self {
         let stock = u32::from(channel.event != "stock.unavailable");
         Self { stock, lost: Some(channel), deadline: Some(0), ..Self::one_order() }
+    }
+
+    /// One order, that service a version ahead, and a deadline that passes only once nothing is under way.
+    pub const fn ahead(service: &'static str) -> Self {
+        Self { ahead: Some(service), deadline: Some(0), ..Self::one_order() }
     }
 }
 
@@ -104,7 +130,11 @@ impl fmt::Display for Settings {
         if let Some(channel) = self.lost {
             write!(f, ", {channel} lost")?;
         }
+        if let Some(service) = self.ahead {
+            write!(f, ", {service} a version ahead")?;
+        }
         match self.deadline {
+            Some(Self::ANY_TIME) => write!(f, ", deadlines at any time")?,
             Some(early) => write!(f, ", early deadlines: {early} at most")?,
             None => write!(f, ", no deadline")?,
         }

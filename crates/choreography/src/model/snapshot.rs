@@ -37,7 +37,8 @@ impl World {
                     Published { id: EventId(Uuid::nil()), ty: ty.to_owned(), order: Some(id), content_hash: String::new() };
                 snapshot.published.extend(std::iter::repeat_n(published, usize::from(*said)));
             }
-            if !part.is_quiet() {
+            // Without claims whatever was said may come again, at rest too.
+            if part.calls_open() > 0 || self.settings.claims && !part.is_quiet() {
                 let what = "a message or a call that waits".to_owned();
                 snapshot.unfinished.push(Unfinished { service: "order", what, order: Some(id) });
             }

@@ -8,8 +8,9 @@ use saga::examples::name_of;
 
 use super::{
     Settings,
+    part::Part,
     universe::Service,
-    world::{Act, Edge, Part, World},
+    world::{Act, Edge, World},
 };
 
 /// The shortest way to something that must not be.
@@ -153,9 +154,10 @@ fn arrow(world: &World, order: usize, act: Act, outcome: Option<&(&'static str, 
         Act::Dispatch => format!("  customer->>shipping: {}\n", label(act)),
         Act::Overdue => format!("  Note over order: {}\n", label(act)),
         Act::Lapse => format!("  Note over gateway: {}\n", label(act)),
-        Act::Deliver(id) | Act::Again(id) | Act::Lose(id) => {
+        Act::Update(reader) => format!("  Note over {}: {}\n", reader.name(), label(act)),
+        Act::Deliver(id) | Act::Lose(id) | Act::GiveUp(id) => {
             let message = universe.messages.get(id.into());
-            let head = if matches!(act, Act::Lose(_)) { "-x" } else { "->>" };
+            let head = if matches!(act, Act::Deliver(_)) { "->>" } else { "-x" };
             let (from, info) = (owner(message.event.info()), message.event.info());
             format!("  {from}{head}{}: {}\n", message.reader.name(), info.name)
         }

@@ -9,8 +9,8 @@ use std::{
 };
 
 use events::{Currency, Event, EventData as _, Money, OrderId, Sku};
-use inventory::{Inventory, Reservation, Shelves, Stock};
-use order::{Order, Orders, Product, Purchase, Sale, Standing};
+use inventory::{Inventory, Shelves, Stock};
+use order::{Order, Orders, Product, Purchase};
 use payment::{Hold, Holds, Payment};
 use saga::{
     Because, Inputs as _, Participant,
@@ -20,7 +20,8 @@ use saga::{
 use shipping::{Shipment, Shipments, Shipping};
 use uuid::Uuid;
 
-use super::batches;
+use self::alike::{without_number, without_numbers, without_versions};
+use super::{Channel, batches, versions};
 use crate::{
     SERVICES,
     checks::in_panic,
@@ -28,6 +29,7 @@ use crate::{
     simulate::place,
 };
 
+mod alike;
 mod judged;
 
 /// Numbers hash quickly, and nobody attacks the checker.
@@ -234,6 +236,22 @@ impl Universe {
         &self.reactions[id as usize]
     }
 
+    /// Which of a set of messages, by number.
+    pub(super) fn messages_in(&self, set: u128) -> impl Iterator<Item = u8> + use<> {
+        (0..self.messages.len() as u8).filter(move |message| set & (1 << message) != 0)
+    }
+
+    /// On which way a message is, and to whom.
+    pub(super) fn channel(&self, message: u8) -> (Channel, Service) {
+        let Message { reader, event } = self.messages.get(message.into());
+        (Channel { event: event.info().name, reader: reader.name() }, *reader)
+    }
+
+    /// Who said it.
+    pub(super) fn speaker(&self, message: u8) -> &'static str {
+        self.messages.get(message.into()).event.info().owner
+    }
+
     fn event(&self, message: u8) -> Event {
         self.messages.get(message.into()).event.clone()
     }
@@ -349,6 +367,7 @@ impl Universe {
         for event in tried.said() {
             let event = without_number(event.clone());
             reaction.words.push(event.info().name);
+            reaction.wrong = reaction.wrong.or_else(|| Some(format!("{service} {}", versions::wrong(&event)?)));
             for reader in
                 Service::ALL.into_iter().filter(|reader| SERVICES[*reader as usize].hears().any(|ty| ty == event.info().ty))
             {
@@ -377,50 +396,6 @@ fn run<P: Participant>(before: &P::Records, input: &P::Input) -> Result<Tried<P>
         batches::wrong(before, input, &tried).map_or(Ok(tried), |wrong| Err(wrong.to_owned()))
     };
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(format!("panics: {}", in_panic(&*panic))))
-}
-
-/// An asking's number grows for ever, and no decision rests on it: from the second on they are all alike here.
-fn without_numbers(mut purchase: Purchase) -> Purchase {
-    let cut = |asking: &mut order::Asking| {
-        asking.number = asking.number.min(2);
-        asking.wait_s = 10;
-    };
-    match &mut purchase.standing {
-        Standing::Confirmed { sale: Sale::Owed { asking, .. } }
-        | Standing::Dispatched { sale: Sale::Owed { asking, .. }, .. }
-        | Standing::Closing { asking, .. } => cut(asking),
-        Standing::Cancelling { confirmed, asking, .. } => {
-            cut(asking);
-            if let Some(Sale::Owed { asking, .. }) = confirmed {
-                cut(asking);
-            }
-        }
-        Standing::Confirmed { sale: Sale::Committed } | Standing::Dispatched { sale: Sale::Committed, .. } => {}
-        Standing::Open | Standing::Rejected { .. } | Standing::Cancelled => {}
-    }
-    purchase
-}
-
-fn without_number(event: Event) -> Event {
-    match event {
-        Event::OrderCancellationRequested(mut event) => {
-            event.asking = event.asking.min(2);
-            Event::OrderCancellationRequested(event)
-        }
-        other => other,
-    }
-}
-
-/// A product's version grows with every change, and no decision about an order rests on it.
-fn without_versions(shelves: &Shelves) -> Shelves {
-    let mut plain = Shelves::default();
-    for (id, reservation) in shelves.reservations.rows().filter(|(_, reservation)| **reservation != Reservation::Absent) {
-        plain.reservations.put(*id, reservation.clone());
-    }
-    for (sku, stock) in shelves.stock.rows() {
-        plain.stock.put(sku.clone(), stock.clone().map(|stock| Stock { version: 1, ..stock }));
-    }
-    plain
 }
 
 /// What tells messages of one type apart: why, and whether it is asked again.

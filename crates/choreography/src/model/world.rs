@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use inventory::{Reservation, Shelves};
 
 use super::{
-    Settings,
-    universe::{CALLS_MAX, Interner, QuickMap, Service, Stimulus, Universe, detail, shelves, told},
+    Channel, Settings,
+    part::{ASKED, EXECUTED, Part, TAKEN},
+    universe::{Interner, QuickMap, Service, Stimulus, Universe, detail, shelves, told},
+    versions::{self, Try},
 };
 use crate::{
     always::{self, OneOrder, Origin},
-    partners::{Ledger, Word},
+    partners::Word,
 };
 
 /// Something that happens to one order.
@@ -22,8 +24,9 @@ pub(super) enum Act {
     Overdue,
     Lapse,
     Deliver(u8),
-    Again(u8),
     Lose(u8),
+    Update(Service),
+    GiveUp(u8),
     Execute(u8, Word),
     Answer(u8),
     AnswerAgain(u8),
@@ -38,7 +41,7 @@ pub(super) enum Kind {
     Outside,
     /// The deadline of an order that asks again for what it is owed.
     AskedAgain,
-    /// A repeat of what was taken: claims are off.
+    /// Claims are off: an answer that was taken comes again, or a message changes nothing, however often it comes.
     Repeated,
 }
 
@@ -51,72 +54,6 @@ pub(super) struct Edge {
     pub(super) part: u32,
     /// By number: what must not be.
     pub(super) wrong: Option<u32>,
-}
-
-/// Everything about one order but its place on the shelves.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub(super) struct Part {
-    pub(super) purchase: u32,
-    pub(super) hold: u32,
-    pub(super) shipment: u32,
-    /// A bit for each message that waits.
-    pub(super) waiting: u128,
-    /// With claims: a bit for each that waits a second time. Without, one that waits may be taken any number of times.
-    more: u128,
-    /// Four bits for each call.
-    calls: u64,
-    pub(super) ledger: Ledger,
-    overdue: bool,
-    /// How often the deadline passed while something was under way.
-    early: u8,
-    lost: bool,
-    /// How often order said that it is confirmed, rejected, cancelled; 2 stands for more.
-    pub(super) told: [u8; 3],
-}
-
-/// Of a call, in its four bits: asked, what its partner did, and that this was taken.
-const ASKED: u64 = 1;
-const EXECUTED: u64 = 2;
-const TAKEN: u64 = 8;
-
-impl Part {
-    fn call(&self, call: u8) -> u64 {
-        (self.calls >> (call * 4)) & 0xf
-    }
-
-    fn set_call(&mut self, call: u8, to: u64) {
-        self.calls = (self.calls & !(0xf << (call * 4))) | (to << (call * 4));
-    }
-
-    /// Calls that no answer was taken of.
-    pub(super) fn calls_open(&self) -> usize {
-        (0..CALLS_MAX as u8).filter(|call| (ASKED..TAKEN).contains(&self.call(*call))).count()
-    }
-
-    pub(super) fn is_quiet(&self) -> bool {
-        self.waiting == 0 && self.calls_open() == 0
-    }
-
-    pub(super) fn is_lost(&self) -> bool {
-        self.lost
-    }
-
-    fn say(&mut self, message: u8, claims: bool) {
-        let bit = 1 << message;
-        if claims && self.waiting & bit != 0 {
-            self.more |= bit;
-        }
-        self.waiting |= bit;
-    }
-
-    fn take(&mut self, message: u8, claims: bool) {
-        let bit = 1 << message;
-        if claims && self.more & bit != 0 {
-            self.more &= !bit;
-        } else {
-            self.waiting &= !bit;
-        }
-    }
 }
 
 /// All that was found out so far about the world of these settings.
@@ -159,6 +96,11 @@ impl World {
         self.expanded[order].iter().map(move |((part, _), at)| (*part, steps(at)))
     }
 
+    /// Where that order was met, and with which shelves.
+    pub(super) fn places(&self, order: usize) -> impl Iterator<Item = (u32, u32)> {
+        self.expanded[order].keys().copied()
+    }
+
     /// Every step that order may take, from there.
     pub(super) fn steps(&mut self, order: usize, part: u32, shelf: u32) -> std::ops::Range<usize> {
         if let Some((from, count)) = self.expanded[order].get(&(part, shelf)) {
@@ -189,20 +131,11 @@ impl World {
         let settings = &self.settings;
         let mut acts = vec![Act::Cancel, Act::Dispatch];
         acts.extend((!settings.claims).then_some(Act::Place));
-        let passes = settings.deadline.is_some_and(|early| now.is_quiet() || now.early < early);
+        let passes = settings.deadline.is_some_and(|early| early == Settings::ANY_TIME || now.is_quiet() || now.early < early);
         acts.extend((passes && now.overdue).then_some(Act::Overdue));
         acts.extend((settings.lapse && now.ledger.money == crate::partners::Money::Held).then_some(Act::Lapse));
-        let bits = |set: u128| (0..universe.messages.len() as u8).filter(move |message| set & (1 << message) != 0);
-        acts.extend(bits(now.waiting).map(Act::Deliver));
-        if !settings.claims {
-            acts.extend(bits(now.waiting).map(Act::Again));
-        }
-        if let (Some(channel), false) = (settings.lost, now.lost) {
-            let loses = |message: &u8| {
-                let message = universe.messages.get((*message).into());
-                (message.event.info().name, message.reader.name()) == (channel.event, channel.reader)
-            };
-            acts.extend(bits(now.waiting).filter(loses).map(Act::Lose));
+        for message in universe.messages_in(now.waiting) {
+            self.meets(order, now, message, &mut acts);
         }
         for call in 0..universe.calls.len() as u8 {
             match now.call(call) {
@@ -220,6 +153,23 @@ impl World {
         acts
     }
 
+    /// What may become of a message that waits.
+    fn meets(&self, order: usize, now: &Part, message: u8, acts: &mut Vec<Act>) {
+        let (channel, reader) = self.universes[order].channel(message);
+        let ahead = self.settings.ahead.is_some_and(|ahead| self.universes[order].speaker(message) == ahead);
+        if ahead && !now.is_updated(reader) {
+            // It makes no difference when a reader is updated that has nothing to read.
+            if !acts.contains(&Act::Update(reader)) {
+                acts.push(Act::Update(reader));
+            }
+            let at_once = versions::gives_up(Try::First);
+            acts.extend((at_once || !now.is_lost() && channel != Channel::FATAL).then_some(Act::GiveUp(message)));
+            return;
+        }
+        acts.push(Act::Deliver(message));
+        acts.extend((self.settings.lost == Some(channel) && !now.is_lost()).then_some(Act::Lose(message)));
+    }
+
     /// That step; none when nothing comes of it.
     fn step(&mut self, order: usize, now: Part, shelf: u32, act: Act) -> Option<Edge> {
         let (mut next, mut next_shelf, mut wrong) = (now, shelf, None);
@@ -227,9 +177,16 @@ impl World {
         match act {
             Act::Lapse => next.ledger.money = crate::partners::Money::Lapsed,
             Act::Lose(message) => {
-                next.take(message, true);
+                next.take(message);
                 next.lost = true;
             }
+            Act::GiveUp(message) => {
+                if versions::gives_up(Try::AtTheDeadline) {
+                    next.take(message);
+                    next.lost = true;
+                }
+            }
+            Act::Update(reader) => next.update(reader),
             Act::Execute(call, word) => {
                 next.set_call(call, EXECUTED + word as u64);
                 if word == Word::Done {
@@ -242,18 +199,21 @@ impl World {
                 // What the partner said matters later only when it may come again.
                 next.set_call(call, if claims { TAKEN } else { TAKEN + word as u64 });
             }
-            Act::Deliver(message) => next.take(message, claims),
+            Act::Deliver(message) if claims => next.take(message),
             Act::Overdue => {
                 next.overdue = false;
-                next.early += u8::from(!now.is_quiet());
+                let counts = self.settings.deadline != Some(Settings::ANY_TIME);
+                next.early += u8::from(counts && !now.is_quiet());
             }
-            Act::Place | Act::Cancel | Act::Dispatch | Act::Again(_) | Act::AnswerAgain(_) => {}
+            Act::Place | Act::Cancel | Act::Dispatch | Act::Deliver(_) | Act::AnswerAgain(_) => {}
         }
         if let Some((service, what)) = self.takes(order, &now, act) {
             let said_wrong = self.react(order, &mut next, &mut next_shelf, service, what);
             wrong = wrong.or(said_wrong);
         }
-        if wrong.is_none() && next == now && next_shelf == shelf {
+        let unmoved = next == now && next_shelf == shelf;
+        let told_again = !claims && matches!(act, Act::Deliver(_));
+        if wrong.is_none() && unmoved && !told_again {
             return None;
         }
         wrong = wrong.or_else(|| self.turn_wrong(order, &now, &next, act).map(str::to_owned));
@@ -262,7 +222,17 @@ impl World {
             wrong = always::wrong(&self.one_order(order, &next, next_shelf)).first().map(|what| (*what).to_owned());
         }
         let wrong = wrong.map(|what| self.wrongs.id(&what));
-        Some(Edge { act, kind: self.kind(order, &now, act), shelf: next_shelf, part, wrong })
+        let kind = if unmoved { Kind::Repeated } else { self.kind(order, &now, act) };
+        Some(Edge { act, kind, shelf: next_shelf, part, wrong })
+    }
+
+    /// The messages that are said in that step, a bit each.
+    pub(super) fn said(&mut self, order: usize, part: u32, shelf: u32, act: Act) -> u128 {
+        let now = *self.parts[order].get(part);
+        let Some((service, what)) = self.takes(order, &now, act) else { return 0 };
+        let universe = &mut self.universes[order];
+        let reaction = universe.react(service, Self::row(&now, shelf, service), what, &mut self.shelves);
+        universe.reaction(reaction).said.iter().fold(0, |said, message| said | 1 << message)
     }
 
     /// Which service takes what as an input.
@@ -280,12 +250,10 @@ impl World {
             Act::Cancel => Some((Service::Order, Stimulus::Cancel)),
             Act::Overdue => Some((Service::Order, Stimulus::Overdue)),
             Act::Dispatch => Some((Service::Shipping, Stimulus::Dispatch)),
-            Act::Deliver(message) | Act::Again(message) => {
-                Some((universe.messages.get(message.into()).reader, Stimulus::Message(message)))
-            }
+            Act::Deliver(message) => Some((universe.messages.get(message.into()).reader, Stimulus::Message(message))),
             Act::Answer(call) => answers(call, now.call(call) - EXECUTED),
             Act::AnswerAgain(call) => answers(call, now.call(call) - TAKEN),
-            Act::Lapse | Act::Lose(_) | Act::Execute(..) => None,
+            Act::Lapse | Act::Lose(_) | Act::Execute(..) | Act::Update(_) | Act::GiveUp(_) => None,
         }
     }
 
@@ -346,7 +314,7 @@ impl World {
         let by = match act {
             Act::Cancel => Origin::Customer,
             Act::Overdue => Origin::Deadline,
-            Act::Place | Act::Dispatch | Act::Lapse | Act::Deliver(_) | Act::Again(_) => Origin::Other,
+            Act::Place | Act::Dispatch | Act::Lapse | Act::Deliver(_) | Act::Update(_) | Act::GiveUp(_) => Origin::Other,
             Act::Lose(_) | Act::Execute(..) | Act::Answer(_) | Act::AnswerAgain(_) => Origin::Other,
         };
         let purchases = &self.universes[order].purchases;
@@ -356,9 +324,9 @@ impl World {
 
     fn kind(&self, order: usize, now: &Part, act: Act) -> Kind {
         match act {
-            Act::Deliver(_) | Act::Execute(..) | Act::Answer(_) => Kind::Progress,
-            Act::Place | Act::Cancel | Act::Dispatch | Act::Lapse | Act::Lose(_) => Kind::Outside,
-            Act::Again(_) | Act::AnswerAgain(_) => Kind::Repeated,
+            Act::Deliver(_) | Act::Execute(..) | Act::Answer(_) | Act::Update(_) => Kind::Progress,
+            Act::Place | Act::Cancel | Act::Dispatch | Act::Lapse | Act::Lose(_) | Act::GiveUp(_) => Kind::Outside,
+            Act::AnswerAgain(_) => Kind::Repeated,
             Act::Overdue => match self.universes[order].purchases.get(now.purchase) {
                 Some(order) if order.standing == order::Standing::Open => Kind::Outside,
                 Some(_) | None => Kind::AskedAgain,
@@ -423,8 +391,9 @@ impl World {
             Act::Overdue => "the deadline passes".to_owned(),
             Act::Lapse => "the gateway's hold lapses".to_owned(),
             Act::Deliver(id) => format!("{} takes {}", message(id).0, message(id).1),
-            Act::Again(id) => format!("{} takes {}, and will get it once more", message(id).0, message(id).1),
             Act::Lose(id) => format!("{} never gets {}", message(id).0, message(id).1),
+            Act::Update(reader) => format!("{} is updated", reader.name()),
+            Act::GiveUp(id) => format!("{} waits too long for its update, and gives up {}", message(id).0, message(id).1),
             Act::Execute(id, word) => format!("the {} {} {}", call(id).0, word.verb(), call(id).2),
             Act::Answer(id) => format!("{} takes the answer to {}", call(id).1, call(id).2),
             Act::AnswerAgain(id) => format!("{} takes the answer to {} once more", call(id).1, call(id).2),

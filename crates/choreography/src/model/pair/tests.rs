@@ -5,7 +5,10 @@ use std::ops::ControlFlow;
 use inventory::Reservation;
 
 use super::*;
-use crate::model::explore::{Search, State};
+use crate::model::{
+    explore::{Search, State},
+    world::Act,
+};
 
 fn visited(world: World) -> (Pairs, Option<Counterexample>) {
     let mut pairs = Pairs::within(world);
@@ -66,4 +69,33 @@ fn a_release_of_what_the_other_has_reserved_is_found() {
     let found = found.expect("the other order sells what it has not");
     assert!(found.steps.iter().any(|step| step.starts_with("A: ")), "{found}");
     assert!(found.steps.iter().any(|step| step.starts_with("B: ")), "{found}");
+}
+
+/// Payment forgets that it was answered: the call is made, answered and forgotten, for as long as anybody looks.
+#[test]
+fn an_order_that_comes_back_to_where_it_was_is_found() {
+    let (mut pairs, found) = visited(World::new(Settings::last_piece()));
+    assert_eq!(found, None);
+    assert!(pairs.longest().is_ok());
+    let steps = |world: &World| world.expanded(1).collect::<Vec<_>>();
+    let is = |world: &World, call: u8| world.universes[1].calls.get(call.into()).name() == "AuthorizeCard";
+    let mut asked = HashMap::new();
+    for (part, at) in steps(&pairs.world) {
+        let executed =
+            pairs.world.edges[at].iter().filter(|edge| matches!(edge.act, Act::Execute(call, _) if is(&pairs.world, call)));
+        asked.extend(executed.map(|edge| (edge.part, part)));
+    }
+    for (part, at) in steps(&pairs.world) {
+        for at in at {
+            let answers = matches!(pairs.world.edges[at].act, Act::Answer(call) if is(&pairs.world, call));
+            if let (true, Some(before)) = (answers, asked.get(&part)) {
+                pairs.world.edges[at].part = *before;
+            }
+        }
+    }
+    let report = Pairs::within(pairs.world).run(&mut |_| ControlFlow::Continue(()));
+    let found = report.counterexample.expect("it goes round");
+    assert_eq!(found.what, "there is a cycle without progress");
+    assert!(!report.complete);
+    assert_eq!(found.steps.last().map(String::as_str), Some("B: payment takes stock.reserved"), "{found}");
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Kind, Pairs};
-use crate::model::trace::Counterexample;
+use crate::model::{repeats, trace::Counterexample};
 
 impl Pairs {
     /// How many different states the products hold. Products of one history may share some with those of another.
@@ -72,7 +72,7 @@ impl Pairs {
             }
         }
         match before.iter().position(|left| *left > 0) {
-            Some(part) => Err(part as u32),
+            Some(left) => Err(on_a_cycle(left, &after, &before)),
             None => Ok(steps.into_iter().max().unwrap_or_default()),
         }
     }
@@ -88,4 +88,51 @@ impl Pairs {
         parts[order] = part;
         self.counterexample(number, parts, None, "there is a cycle without progress".to_owned())
     }
+
+    /// What must hold at rest does so wherever everything said may be gone (`repeats.rs`), and nothing goes round.
+    pub(super) fn rests_without_claims(&mut self) -> Option<Counterexample> {
+        let gone = [0, 1].map(|order| repeats::gone(&mut self.world, order));
+        for number in 0..self.products.len() as u32 {
+            let product = *self.products.get(number);
+            let [ones, others] = [0, 1].map(|order: usize| {
+                let all = self.sets.get(product.sets[order]).iter().copied();
+                all.filter(|part| repeats::may_rest(&self.world, order, *part, &gone[order])).collect::<Vec<u32>>()
+            });
+            for parts in ones.iter().flat_map(|one| others.iter().map(|other| [*one, *other])) {
+                if !self.rests.insert((product.shelf, parts)) {
+                    continue;
+                }
+                if let Some(wrong) = self.world.violation(product.shelf, &parts) {
+                    return Some(self.counterexample(number, parts, None, wrong));
+                }
+            }
+        }
+        self.goes_round()
+    }
+
+    fn goes_round(&mut self) -> Option<Counterexample> {
+        for order in [0, 1] {
+            for (part, shelf) in self.world.places(order).collect::<Vec<_>>() {
+                if repeats::goes_round(&mut self.world, order, part, shelf) {
+                    return Some(self.comes_back(order, part));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Where a cycle begins. What is left lies on one or behind one, so each has one before it that is left: whoever goes back for
+/// long enough is on a cycle.
+fn on_a_cycle(left: usize, after: &[Vec<u32>], before: &[u32]) -> u32 {
+    let mut back = vec![0; after.len()];
+    for part in (0..after.len()).filter(|part| before[*part] > 0) {
+        after[part].iter().for_each(|next| back[*next as usize] = part);
+    }
+    let on_it = (0..after.len()).fold(left, |part, _| back[part]);
+    let mut cycle = vec![on_it];
+    while back[cycle[cycle.len() - 1]] != on_it {
+        cycle.push(back[cycle[cycle.len() - 1]]);
+    }
+    cycle.into_iter().min().unwrap_or(on_it) as u32
 }
