@@ -50,6 +50,8 @@ fn main() -> ExitCode {
     let days = world::Shared::of(days::options);
     let failing = world::Shared::of(failpoints::options);
     let trials = [
+        // First: it compiles the next version, and each stack that stands by then takes its part of the machine.
+        versions::trials(),
         forward::trials(&shared),
         backward::trials(&shared),
         cancel::trials(&shared),
@@ -76,7 +78,6 @@ fn main() -> ExitCode {
         late_calls::trials(),
         partition::trials(),
         replicas::trials(),
-        versions::trials(),
         restored::trials(),
         revoked::trials(),
         burst::trials(),
