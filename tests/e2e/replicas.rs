@@ -96,11 +96,23 @@ async fn changes(stack: &mut Stack, orders: &mut [Replica], payments: &mut [Repl
 /// Orders at their own pace until it is enough. Each is sent again under its key while the answer is a 503; nothing else may
 /// go wrong.
 pub(crate) async fn load(customer: &Customer, enough: &AtomicBool) -> anyhow::Result<Vec<String>> {
-    let (mut pace, mut sent) = (interval(PACE), Vec::new());
+    paced(PACE, enough, || {
+        let customer = customer.clone();
+        async move { accepted(&customer).await }
+    })
+    .await
+}
+
+/// One order after each such time until it is enough, whatever becomes of those before.
+pub(crate) async fn paced<T, F>(pace: Duration, enough: &AtomicBool, order: impl Fn() -> F) -> anyhow::Result<Vec<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = anyhow::Result<T>> + Send + 'static,
+{
+    let (mut pace, mut sent) = (interval(pace), Vec::new());
     while !enough.load(Ordering::Relaxed) {
         pace.tick().await;
-        let customer = customer.clone();
-        sent.push(tokio::spawn(async move { accepted(&customer).await }));
+        sent.push(tokio::spawn(order()));
     }
     try_join_all(sent).await?.into_iter().collect()
 }

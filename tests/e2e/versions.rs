@@ -21,12 +21,11 @@ use futures_util::future::try_join_all;
 use libtest_mimic::Trial;
 use sqlx::{Connection as _, PgConnection};
 use tests::{Basket, Customer, Placed, eventually};
-use tokio::time::interval;
 use uuid::Uuid;
 
 use crate::{
     dead_letters::{about, forge, headers},
-    replicas::{empty, migrations},
+    replicas::{empty, migrations, paced},
     world::{World, alone},
 };
 
@@ -165,13 +164,11 @@ async fn migrated_once(world: &World, before: usize) -> anyhow::Result<()> {
 
 /// Orders at their own pace until it is enough; each is sent again under its key until it is accepted.
 async fn load(customer: &Customer, enough: &AtomicBool) -> anyhow::Result<Vec<Placed>> {
-    let (mut pace, mut sent) = (interval(PACE), Vec::new());
-    while !enough.load(Ordering::Relaxed) {
-        pace.tick().await;
+    paced(PACE, enough, || {
         let customer = customer.clone();
-        sent.push(tokio::spawn(async move { customer.places(&Basket::of("TEA-001", 1)).await }));
-    }
-    try_join_all(sent).await?.into_iter().collect()
+        async move { customer.places(&Basket::of("TEA-001", 1)).await }
+    })
+    .await
 }
 
 async fn there(world: Arc<World>) -> anyhow::Result<()> {

@@ -55,8 +55,7 @@ impl Program {
 
     /// Where the binary of that name is built.
     pub fn built(name: &str) -> PathBuf {
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| ensemble::root().join("target"), Into::into);
-        target.join("debug").join(name)
+        ensemble::target().join("debug").join(name)
     }
 
     /// A port that nobody listens on now.

@@ -210,7 +210,7 @@ impl Broker {
 
     /// Whether it hears that type of event, version and all.
     pub(crate) fn hears(&self, ty: &str) -> bool {
-        self.declaration.hears().any(|heard| heard == ty)
+        self.declaration.is_heard(ty)
     }
 
     /// The own stream's name; none for who says nothing.

@@ -229,7 +229,7 @@ fn shipped(all: &Snapshot, found: &mut Found) {
 /// 5. Each event was taken once by each of its readers, as it was written, or an operator has decided about it; nothing is left to do.
 fn events(all: &Snapshot, found: &mut Found) {
     for event in &all.published {
-        for reader in SERVICES.iter().filter(|service| service.hears().any(|ty| ty == event.ty)) {
+        for reader in SERVICES.iter().filter(|service| service.is_heard(&event.ty)) {
             let at = (reader.service, event.id);
             match all.claimed.get(&at) {
                 Some(claim) => found.unless(claim.content_hash == event.content_hash, event.order, || {

@@ -1,15 +1,14 @@
 //! A version ahead of this one: the real source with the changes of `tests/ahead.toml`, compiled to programs of its own that can run
 //! beside those of this version.
 
-use std::{collections::HashMap, fs, path::PathBuf};
+use std::{collections::HashMap, path::PathBuf};
 
-use anyhow::Context;
 use serde::Deserialize;
 
 use crate::{
     Part, Profile, Service, Talk,
-    plant::{Change, Planted, Tree, plant},
-    workspace::{alone, built, cargo_build, root},
+    plant::{Change, Planted, Tree, listed, plant},
+    workspace::{alone, built, cargo_build, target},
 };
 
 /// What is changed.
@@ -26,9 +25,8 @@ pub async fn build(services: &[Service]) -> anyhow::Result<HashMap<Service, Path
     let step = talk.step("build");
     step.now("cargo build, a version ahead");
     let mut cargo = cargo_build(tree.dir(), Profile::Dev);
-    let compiled = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     // What comes from elsewhere is compiled already, there; what is of this workspace has another version, and so another place.
-    cargo.env("CARGO_BUILD_BUILD_DIR", compiled).env("CARGO_TARGET_DIR", tree.dir().join("target"));
+    cargo.env("CARGO_BUILD_BUILD_DIR", target()).env("CARGO_TARGET_DIR", tree.dir().join("target"));
     // The lock names this version: it is changed, and nothing else in it, for nothing new is asked for.
     cargo.arg("--offline");
     let programs = built(&mut cargo, services.iter().copied().map(Part::from).collect()).await?;
@@ -43,9 +41,7 @@ fn changed() -> anyhow::Result<Vec<Planted>> {
     struct List {
         change: Vec<Change>,
     }
-    let text = fs::read_to_string(root().join(LIST)).with_context(|| format!("could not read {LIST}"))?;
-    let list: List = toml::from_str(&text).with_context(|| format!("could not understand {LIST}"))?;
-    plant("the version ahead", "", &list.change)
+    plant("the version ahead", "", &listed::<List>(LIST)?.change)
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 //! has to fail.
 
 use std::{
-    fs,
     path::Path,
     time::{Duration, Instant},
 };
@@ -13,9 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Talk,
-    plant::{Change, Tree, plant},
+    plant::{Change, Tree, listed, plant},
     stack::command::{command, last_lines},
-    workspace::root,
 };
 
 /// Where they are listed.
@@ -71,9 +69,7 @@ pub fn list() -> anyhow::Result<Vec<Defence>> {
     struct List {
         defence: Vec<Defence>,
     }
-    let text = fs::read_to_string(root().join(LIST)).with_context(|| format!("could not read {LIST}"))?;
-    let list: List = toml::from_str(&text).with_context(|| format!("could not understand {LIST}"))?;
-    Ok(list.defence)
+    Ok(listed::<List>(LIST)?.defence)
 }
 
 /// Those that the settings name.

@@ -35,4 +35,4 @@ mod workspace;
 pub use part::{Part, Service, UnknownPart};
 pub use stack::{Options, Stack};
 pub use talk::{Step, Talk};
-pub use workspace::{Profile, root};
+pub use workspace::{Profile, root, target};

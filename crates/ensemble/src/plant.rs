@@ -5,11 +5,20 @@ mod tree;
 use std::fs;
 
 use anyhow::{Context, bail, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 pub(crate) use tree::Tree;
 
 use crate::workspace::root;
+
+/// A list of what is changed, in the file of that name from the root of the checkout.
+///
+/// # Errors
+/// When it cannot be read, or is no such list.
+pub(crate) fn listed<L: DeserializeOwned>(path: &str) -> anyhow::Result<L> {
+    let text = fs::read_to_string(root().join(path)).with_context(|| format!("could not read {path}"))?;
+    toml::from_str(&text).with_context(|| format!("could not understand {path}"))
+}
 
 /// One place where the source is changed.
 #[derive(Clone, Debug, Deserialize)]

@@ -16,6 +16,11 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("this crate lies in crates/ of the checkout")
 }
 
+/// Where cargo puts what it compiles of this checkout.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// Where this program keeps what it makes once and can make again: installed servers, staged images.
 pub(crate) fn workshop() -> PathBuf {
     root().join("target/ensemble")

@@ -251,15 +251,15 @@ impl NewOrder {
 impl App {
     /// The order with its timeline, once it is confirmed or has ended; none when there is none. `old`: it may be so already.
     async fn rest(&self, id: OrderId, mut watching: Watching, old: bool) -> Option<Told> {
-        let mut looks = old;
+        if !old {
+            watching.came_out().await;
+        }
         loop {
-            if std::mem::replace(&mut looks, true) {
-                match self.told(id).await {
-                    Ok(Some(told)) if screen::status(&told.0.standing).rests() => return Some(told),
-                    Ok(Some(_)) => {}
-                    Ok(None) => return None,
-                    Err(error) => tracing::warn!(%error, "an order is waited for, and cannot be read"),
-                }
+            match self.told(id).await {
+                Ok(Some(told)) if screen::status(&told.0.standing).rests() => return Some(told),
+                Ok(Some(_)) => {}
+                Ok(None) => return None,
+                Err(error) => tracing::warn!(%error, "an order is waited for, and cannot be read"),
             }
             watching.came_out().await;
         }

@@ -81,7 +81,12 @@ impl Declaration {
 
     /// The events that it reacts to.
     pub fn heard(&self) -> impl Iterator<Item = &'static EventInfo> {
-        Event::ALL.iter().copied().filter(|event| self.hears().any(|heard| heard == event.ty))
+        Event::ALL.iter().copied().filter(|event| self.is_heard(event.ty))
+    }
+
+    /// Whether it reacts to that type of event, version and all.
+    pub fn is_heard(&self, ty: &str) -> bool {
+        self.hears().any(|heard| heard == ty)
     }
 
     /// Of each event that it reacts to one version: all of them travel under one subject, and so come by one durable.

@@ -13,15 +13,14 @@ use uuid::Uuid;
 /// How a batch breaks its rules, as a sentence about the service goes on. `once` is what comes of the input alone.
 pub(super) fn wrong<P: Participant>(before: &P::Records, input: &P::Input, once: &Tried<P>) -> Option<&'static str> {
     let arrived = |claim: u128| Arrived { claim: Claim::Event(EventId(Uuid::from_u128(claim))), input: input.clone() };
+    let (after, verdicts) = batch::<P>(before, &[arrived(1), arrived(1)], &HashSet::new());
     let Some(taken) = once.taken() else {
-        let (after, verdicts) = batch::<P>(before, &[arrived(1), arrived(1)], &HashSet::new());
         if once.after != *before || after != *before {
             return Some("keeps what it changed before it refused an input");
         }
         let repeated = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Repeated));
         return repeated.then_some("takes what it refused for taken");
     };
-    let (after, verdicts) = batch::<P>(before, &[arrived(1), arrived(1)], &HashSet::new());
     if after != once.after || !matches!(verdicts[..], [Verdict::Taken(_), Verdict::Repeated]) {
         return Some("takes an input twice that comes twice in one batch");
     }

@@ -125,7 +125,7 @@ impl Search {
             self.rests.push(number);
             return None;
         };
-        let lost = (0..self.world.settings.orders).any(|order| self.world.parts[order].get(state.parts[order]).is_lost());
+        let lost = (0..self.world.settings.orders).any(|order| self.world.parts[order].get(state.parts[order]).lost);
         (!lost).then(|| self.counterexample(number, &[], wrong))
     }
 

@@ -138,15 +138,18 @@ impl Pairs {
                 }
             }
         }
-        for one in &outlooks[0].quiet {
-            for other in &outlooks[1].quiet {
-                let parts = [*one, *other];
-                if !self.rests.insert((product.shelf, parts)) {
-                    continue;
-                }
-                if let Some(wrong) = self.world.violation(product.shelf, &parts) {
-                    return Some(self.counterexample(number, parts, None, wrong));
-                }
+        self.wrong_at_rest(number, [&outlooks[0].quiet, &outlooks[1].quiet])
+    }
+
+    /// What must hold at rest, asked of each pair of these fates that was not asked before.
+    fn wrong_at_rest(&mut self, number: u32, [ones, others]: [&[u32]; 2]) -> Option<Counterexample> {
+        let shelf = self.products.get(number).shelf;
+        for parts in ones.iter().flat_map(|one| others.iter().map(|other| [*one, *other])) {
+            if !self.rests.insert((shelf, parts)) {
+                continue;
+            }
+            if let Some(wrong) = self.world.violation(shelf, &parts) {
+                return Some(self.counterexample(number, parts, None, wrong));
             }
         }
         None

@@ -49,10 +49,6 @@ impl Part {
         self.waiting == 0 && self.calls_open() == 0
     }
 
-    pub(super) fn is_lost(&self) -> bool {
-        self.lost
-    }
-
     pub(super) fn is_updated(&self, service: Service) -> bool {
         self.updated & (1 << service as u8) != 0
     }

@@ -78,7 +78,7 @@ impl Search {
                     }
                 }
             }
-            let lost = (0..self.world.settings.orders).any(|order| self.world.parts[order].get(at.parts[order]).is_lost());
+            let lost = (0..self.world.settings.orders).any(|order| self.world.parts[order].get(at.parts[order]).lost);
             match self.violation(at).filter(|_| quiet) {
                 Some(wrong) if !lost => return Err(wrong),
                 Some(_) => {}

@@ -368,9 +368,7 @@ impl Universe {
             let event = without_number(event.clone());
             reaction.words.push(event.info().name);
             reaction.wrong = reaction.wrong.or_else(|| Some(format!("{service} {}", versions::wrong(&event)?)));
-            for reader in
-                Service::ALL.into_iter().filter(|reader| SERVICES[*reader as usize].hears().any(|ty| ty == event.info().ty))
-            {
+            for reader in Service::ALL.into_iter().filter(|reader| SERVICES[*reader as usize].is_heard(event.info().ty)) {
                 let id = self.messages.id(&Message { reader, event: event.clone() });
                 assert!((id as usize) < MESSAGES_MAX, "more than {MESSAGES_MAX} different messages about one order");
                 reaction.said.push(id as u8);

@@ -163,11 +163,11 @@ impl World {
                 acts.push(Act::Update(reader));
             }
             let at_once = versions::gives_up(Try::First);
-            acts.extend((at_once || !now.is_lost() && channel != Channel::FATAL).then_some(Act::GiveUp(message)));
+            acts.extend((at_once || !now.lost && channel != Channel::FATAL).then_some(Act::GiveUp(message)));
             return;
         }
         acts.push(Act::Deliver(message));
-        acts.extend((self.settings.lost == Some(channel) && !now.is_lost()).then_some(Act::Lose(message)));
+        acts.extend((self.settings.lost == Some(channel) && !now.lost).then_some(Act::Lose(message)));
     }
 
     /// That step; none when nothing comes of it.

@@ -233,7 +233,7 @@ impl<P: Actor> Seat for Simulated<P> {
     }
 
     fn hears(&self, ty: &str) -> bool {
-        P::DECLARATION.hears().any(|heard| heard == ty)
+        P::DECLARATION.is_heard(ty)
     }
 
     fn records(&self) -> &dyn Any {

@@ -1,12 +1,6 @@
-use std::fs;
-
-use anyhow::Context;
 use serde::Deserialize;
 
-use crate::{
-    plant::{Change, Planted, plant},
-    workspace::root,
-};
+use crate::plant::{Change, Planted, listed, plant};
 
 /// Where the mistakes are listed, a file for each crate that they are planted into.
 const LISTS: &str = "crates/choreography/mutants";
@@ -39,9 +33,7 @@ pub fn list() -> anyhow::Result<Vec<Mutant>> {
     }
     let mut mutants = Vec::new();
     for crate_name in ["payment", "inventory", "shipping", "order", "saga"] {
-        let path = root().join(LISTS).join(format!("{crate_name}.toml"));
-        let text = fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
-        let list: List = toml::from_str(&text).with_context(|| format!("could not understand {}", path.display()))?;
+        let list: List = listed(&format!("{LISTS}/{crate_name}.toml"))?;
         mutants.extend(list.mutant.into_iter().map(|mutant| Mutant { crate_name: crate_name.to_owned(), ..mutant }));
     }
     Ok(mutants)

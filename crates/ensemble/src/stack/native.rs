@@ -73,7 +73,9 @@ impl Native {
     /// How a part is started.
     pub(crate) fn launch(&self, part: Part) -> anyhow::Result<Launch> {
         match part {
-            Part::Postgres => Ok(self.postgres_launch(self.servers()?)),
+            Part::Postgres => {
+                Ok(self.postgres_launch(self.servers()?, self.addresses.ports.postgres, &self.data(Part::Postgres)))
+            }
             Part::Nats => Ok(self.nats_launch(self.servers()?)),
             Part::Partners | Part::Service(_) => self.program_launch(part),
         }
@@ -123,14 +125,15 @@ impl Native {
         }
     }
 
-    fn postgres_launch(&self, servers: &Servers) -> Launch {
-        let port = self.addresses.ports.postgres.to_string();
+    /// Of the stack's server, or of one that stands by.
+    pub(super) fn postgres_launch(&self, servers: &Servers, port: u16, data: &Path) -> Launch {
+        let port = port.to_string();
         let fixed = [("listen_addresses", "127.0.0.1"), ("unix_socket_directories", ""), ("port", port.as_str())];
         let chosen = self.postgres.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let settings = fixed.into_iter().chain(chosen).flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]);
         let binary = servers.postgres.join("postgres");
         let (program, mut arguments) = as_postgres(&binary);
-        arguments.extend(["-D".to_owned(), self.data(Part::Postgres).display().to_string()]);
+        arguments.extend(["-D".to_owned(), data.display().to_string()]);
         arguments.extend(settings);
         Launch { program, arguments, environment: vec![], binary, stop_with: StopWith::Interrupt }
     }
@@ -144,7 +147,7 @@ impl Native {
         if fresh {
             self.make_cluster(servers).await.context("could not make a PostgreSQL cluster")?;
         }
-        let process = Process::start(&self.postgres_launch(servers), &self.log(Part::Postgres), &self.record(Part::Postgres))?;
+        let process = Process::start(&self.launch(Part::Postgres)?, &self.log(Part::Postgres), &self.record(Part::Postgres))?;
         if fresh {
             self.make_databases(servers, &process).await.context("could not make the four databases")?;
             std::fs::write(&made, "").with_context(|| format!("could not write {}", made.display()))?;

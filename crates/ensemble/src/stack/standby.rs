@@ -12,7 +12,7 @@ use super::{
     command::{command, output},
     native::{as_postgres, hand_to_postgres},
     ports::PortBlock,
-    process::{Launch, Process, StopWith},
+    process::Process,
     root, wait,
 };
 use crate::part::Part;
@@ -51,7 +51,7 @@ impl Stack {
         copy.args(arguments).env("PGPASSWORD", native.addresses.secrets.superuser()).current_dir("/");
         output(&mut copy).await.context("could not copy the cluster")?;
 
-        let launch = standing_by(&servers.postgres.join("postgres"), &data, &port, &native.postgres);
+        let launch = native.postgres_launch(servers, ports.ports.postgres, &data);
         let beside = |path: PathBuf| path.with_file_name("standby");
         let process = Process::start(&launch, &beside(native.log(Part::Postgres)), &beside(native.record(Part::Postgres)))?;
         let url = native.addresses.superuser_url().replace(&format!(":{primary}/"), &format!(":{port}/"));
@@ -100,13 +100,4 @@ impl Stack {
         std::fs::rename(&standby.data, &place).context("could not put the standby in the primary's place")?;
         self.start_part(Part::Postgres).await
     }
-}
-
-fn standing_by(binary: &std::path::Path, data: &std::path::Path, port: &str, settings: &[(String, String)]) -> Launch {
-    let (program, mut arguments) = as_postgres(binary);
-    arguments.extend(["-D".to_owned(), data.display().to_string()]);
-    let fixed = [("listen_addresses", "127.0.0.1"), ("unix_socket_directories", ""), ("port", port)];
-    let chosen = settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    arguments.extend(fixed.into_iter().chain(chosen).flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]));
-    Launch { program, arguments, environment: vec![], binary: binary.to_owned(), stop_with: StopWith::Interrupt }
 }

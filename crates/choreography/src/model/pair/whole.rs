@@ -98,13 +98,8 @@ impl Pairs {
                 let all = self.sets.get(product.sets[order]).iter().copied();
                 all.filter(|part| repeats::may_rest(&self.world, order, *part, &gone[order])).collect::<Vec<u32>>()
             });
-            for parts in ones.iter().flat_map(|one| others.iter().map(|other| [*one, *other])) {
-                if !self.rests.insert((product.shelf, parts)) {
-                    continue;
-                }
-                if let Some(wrong) = self.world.violation(product.shelf, &parts) {
-                    return Some(self.counterexample(number, parts, None, wrong));
-                }
+            if let Some(found) = self.wrong_at_rest(number, [&ones, &others]) {
+                return Some(found);
             }
         }
         self.goes_round()
