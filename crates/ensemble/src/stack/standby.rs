@@ -83,12 +83,11 @@ impl Stack {
         .await
     }
 
-    /// PostgreSQL is killed, and the standby answers where it did.
+    /// PostgreSQL is gone, and the standby answers where it did.
     ///
     /// # Errors
     /// When the standby does not become the primary.
     pub async fn fail_over(&mut self, standby: Standby) -> anyhow::Result<()> {
-        self.kill(Part::Postgres).await?;
         let mut promoted = PgConnection::connect(&standby.url).await.context("the standby does not answer")?;
         let (done,): (bool,) = sqlx::query_as("select pg_promote()").fetch_one(&mut promoted).await?;
         ensure!(done, "the standby is not promoted");
