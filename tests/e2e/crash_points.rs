@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// What is in hand of who dies comes back after half a minute, and a chain of four may be held up at each of them.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(480);
 /// Between two times thirty orders, so that there is always something to do and never too much.
 const AGAIN: Duration = Duration::from_secs(4);
 /// So many times thirty at once, at most: all that are under way are looked at, by a service that is busy dying.

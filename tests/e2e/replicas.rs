@@ -12,19 +12,26 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use ensemble::{Options, Service, Stack, stack::Replica};
-use futures_util::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use libtest_mimic::Trial;
 use reqwest::StatusCode;
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
 use tests::{Basket, Customer, Operator, eventually};
-use tokio::time::interval;
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, sleep},
+};
 use uuid::Uuid;
 
 use crate::world::{World, alone};
 
 /// Between two orders.
 const PACE: Duration = Duration::from_millis(100);
+/// Whoever waits asks again and again: more of them would take from a slow machine what it needs to get well.
+const UNDER_WAY_MAX: usize = 64;
+/// Before a request that was shed is sent again.
+const SHED: Duration = Duration::from_millis(500);
 /// How often one replica of each service dies in its loop.
 const CRASHES: usize = 2;
 /// A lease is 5 s.
@@ -103,18 +110,27 @@ pub(crate) async fn load(customer: &Customer, enough: &AtomicBool) -> anyhow::Re
     .await
 }
 
-/// One order after each such time until it is enough, whatever becomes of those before.
+/// One order after each such time until it is enough, whatever becomes of those before, while they are not too many.
 pub(crate) async fn paced<T, F>(pace: Duration, enough: &AtomicBool, order: impl Fn() -> F) -> anyhow::Result<Vec<T>>
 where
     T: Send + 'static,
     F: Future<Output = anyhow::Result<T>> + Send + 'static,
 {
-    let (mut pace, mut sent) = (interval(pace), Vec::new());
+    let (mut pace, mut under_way, mut ended) = (interval(pace), JoinSet::new(), Vec::new());
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !enough.load(Ordering::Relaxed) {
         pace.tick().await;
-        sent.push(tokio::spawn(order()));
+        while let Some(order) = under_way.try_join_next() {
+            ended.push(order??);
+        }
+        if under_way.len() < UNDER_WAY_MAX {
+            under_way.spawn(order());
+        }
     }
-    try_join_all(sent).await?.into_iter().collect()
+    while let Some(order) = under_way.join_next().await {
+        ended.push(order??);
+    }
+    Ok(ended)
 }
 
 async fn accepted(customer: &Customer) -> anyhow::Result<String> {
@@ -122,7 +138,10 @@ async fn accepted(customer: &Customer) -> anyhow::Result<String> {
     eventually("an order to be accepted", Duration::from_secs(60), || async {
         let answer = customer.post(&basket.0, &key).await;
         let answer = match answer {
-            Ok(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => return Err("503".to_owned()),
+            Ok(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                sleep(SHED).await;
+                return Err("503".to_owned());
+            }
             Ok(answer) => answer,
             Err(error) => return Ok(Err(error.context("the balancer does not answer"))),
         };

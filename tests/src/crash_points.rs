@@ -9,7 +9,7 @@ use chassis::failpoint::{Failpoint, Mishap};
 use crate::eventually;
 
 /// How long a failpoint may take to be reached: what somebody had in hand when he died comes back within that.
-const REACHED_WITHIN: Duration = Duration::from_secs(120);
+const REACHED_WITHIN: Duration = Duration::from_secs(240);
 /// So much of a log is shown when it was not.
 const LOGGED: usize = 20;
 

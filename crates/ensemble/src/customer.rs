@@ -5,12 +5,16 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::stack::eventually;
 
-/// What a killed replica had in hand comes to another after the broker's ack wait and the lease of a call.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// What a killed replica had in hand comes to another after the broker's ack wait and the lease of a call, and a service that
+/// dies again and again is back for a moment only.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// Before an order that was not taken is sent again: hundreds at once would keep a service that starts from starting.
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// Somebody who orders.
 #[derive(Clone, Debug)]
@@ -167,19 +171,26 @@ impl Customer {
         let key = Uuid::now_v7().to_string();
         let key = &key;
         eventually("the order to be accepted", PATIENCE, || async move {
-            let answer = self.post(&basket.0, key).await?;
-            let status = answer.status();
-            if status.is_server_error() || status == StatusCode::CONFLICT || status == StatusCode::TOO_MANY_REQUESTS {
-                anyhow::bail!("{status} {}", answer.text().await?);
+            let answered = self.answered(basket, key).await;
+            if answered.is_err() {
+                sleep(AGAIN).await;
             }
-            let body: Value = answer.json().await?;
-            Ok::<_, anyhow::Error>((status, body))
+            answered
         })
         .await
         .and_then(|(status, body)| {
             ensure!(status == StatusCode::ACCEPTED, "not accepted: {status} {body:#}");
             Ok(self.placed(body["id"].as_str().context("an order has an id")?))
         })
+    }
+
+    async fn answered(&self, basket: &Basket, key: &str) -> anyhow::Result<(StatusCode, Value)> {
+        let answer = self.post(&basket.0, key).await?;
+        let status = answer.status();
+        if status.is_server_error() || status == StatusCode::CONFLICT || status == StatusCode::TOO_MANY_REQUESTS {
+            anyhow::bail!("{status} {}", answer.text().await?);
+        }
+        Ok((status, answer.json().await?))
     }
 
     /// One that was accepted before, by its id.
