@@ -1,6 +1,6 @@
 //! How fast, and how heavy: real processes, compiled for release, asked over HTTP, beside baselines of the same run.
 //!
-//! - *Bare commit*: one row into a table of the same PostgreSQL, one at a time.
+//! - *Bare commit*: one row into a table of the same PostgreSQL, one at a time, between the orders that are measured alone.
 //! - *Textbook*: the same programs with one transaction for each message and a relay that polls.
 //! - *dbos*: the same saga as a workflow of the `dbos` crate, in `bench/dbos`, asking the same partners.
 //!
@@ -30,6 +30,7 @@ pub use meters::Machine;
 pub use samples::Latency;
 
 use crate::{Options, Part, Profile, Stack, Talk, audit};
+use baselines::BareCommits;
 use closed_loop::closed_loop;
 use customers::Customers;
 use figures::Usual;
@@ -38,6 +39,10 @@ use samples::Sample;
 
 /// How many customers a shop has on a usual day.
 const SOME: usize = 100;
+/// Bare commits between the orders that are measured alone, each time so many of both: a machine is not as fast at one moment as
+/// it is at another, and both are to meet the same moments.
+const COMMITS_AT_A_TIME: usize = 50;
+const ORDERS_AT_A_TIME: usize = 15;
 /// The rate of the open loop, of what the closed loop reached: busy, and not yet a queue.
 const OF_THE_MOST: f64 = 0.6;
 
@@ -88,12 +93,11 @@ async fn usual(settings: &Settings, talk: &Talk) -> anyhow::Result<Usual> {
     let mut stack = Stack::start(options()).await?;
     let mut meters = Meters::of(&stack, processes(&stack)).await?;
     let rss_at_rest_mib = meters.resident()?;
-    let commit = baselines::bare_commits(&stack).await?;
     let customers = Arc::new(Customers::of(&stack).await?);
     customers.warm_up().await?;
 
     let step = talk.step("alone");
-    let alone = customers.alone(settings.alone).await?;
+    let (alone, commit) = alone_beside_commits(&stack, &customers, settings.alone).await?;
     let commit_to_published = idle::commit_to_published(&stack, settings.alone).await?;
     step.done(&format!("p50 {:.1} ms; published {:.2} ms after a commit", alone.p50_ms, commit_to_published.p50_ms));
     let some = closed_loop_with_cost("some", &customers, &mut meters, SOME, settings, talk).await?;
@@ -116,6 +120,18 @@ async fn usual(settings: &Settings, talk: &Talk) -> anyhow::Result<Usual> {
     stack.finish().await?;
     let measured = Measured { alone: Some(alone), loaded: vec![some, most] };
     Ok(Usual { measured, rss_at_rest_mib, rss_mib, commit, commit_to_published, open_loop, samples, pinned, after })
+}
+
+/// One order after the other, and how long a bare commit takes meanwhile.
+async fn alone_beside_commits(stack: &Stack, customers: &Customers, orders: usize) -> anyhow::Result<(Latency, Latency)> {
+    let mut bare = BareCommits::begin(stack).await?;
+    let (mut alone, mut commits) = (Vec::new(), Vec::new());
+    while alone.len() < orders {
+        commits.extend(bare.some(COMMITS_AT_A_TIME).await?);
+        alone.extend(customers.alone(ORDERS_AT_A_TIME.min(orders - alone.len())).await?);
+    }
+    bare.end().await?;
+    Ok((Latency::of_times(alone)?, Latency::of_times(commits)?))
 }
 
 /// Orders at their own rate, and the fault in their midst, if one is asked for.

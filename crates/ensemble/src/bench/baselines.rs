@@ -18,23 +18,36 @@ use crate::{Options, Part, Service, Stack, Talk};
 const TABLE: &str = "create table bare (id bigint generated always as identity primary key, body text not null)";
 const ONE_ROW: &str = "insert into bare (body) values ('one row')";
 const NO_TABLE: &str = "drop table bare";
+/// What went before still goes on, and the first that follow wait for it.
+const SLOWER_AT_FIRST: usize = 20;
 
 /// One row at a time, each in a transaction of its own.
-pub(super) async fn bare_commits(stack: &Stack) -> anyhow::Result<Latency> {
-    let mut db = PgConnection::connect(&stack.addresses().owner_database_url(Service::Order)).await?;
-    sqlx::query(TABLE).execute(&mut db).await?;
-    let mut times = Vec::new();
-    for n in 0..1100 {
-        let started = Instant::now();
-        sqlx::query(ONE_ROW).execute(&mut db).await?;
-        // The first are slower than any that follow.
-        if n >= 100 {
-            times.push(started.elapsed());
-        }
+pub(super) struct BareCommits(PgConnection);
+
+impl BareCommits {
+    pub(super) async fn begin(stack: &Stack) -> anyhow::Result<Self> {
+        let mut db = PgConnection::connect(&stack.addresses().owner_database_url(Service::Order)).await?;
+        sqlx::query(TABLE).execute(&mut db).await?;
+        Ok(Self(db))
     }
-    sqlx::query(NO_TABLE).execute(&mut db).await?;
-    db.close().await?;
-    Latency::of_times(times)
+
+    /// How long each of so many took.
+    pub(super) async fn some(&mut self, count: usize) -> anyhow::Result<Vec<Duration>> {
+        let mut times = Vec::with_capacity(count);
+        for n in 0..SLOWER_AT_FIRST + count {
+            let started = Instant::now();
+            sqlx::query(ONE_ROW).execute(&mut self.0).await?;
+            if n >= SLOWER_AT_FIRST {
+                times.push(started.elapsed());
+            }
+        }
+        Ok(times)
+    }
+
+    pub(super) async fn end(mut self) -> anyhow::Result<()> {
+        sqlx::query(NO_TABLE).execute(&mut self.0).await?;
+        Ok(self.0.close().await?)
+    }
 }
 
 /// One transaction for each message, nothing published from memory, a relay that polls every 100 ms: what a textbook shows.
@@ -61,7 +74,7 @@ pub(super) async fn dbos(program: &Dbos, settings: &Settings, talk: &Talk) -> an
     customers.warm_up().await?;
 
     let step = talk.step("dbos alone");
-    let alone = customers.alone(settings.alone).await?;
+    let alone = Latency::of_times(customers.alone(settings.alone).await?)?;
     step.done(&format!("p50 {:.1} ms", alone.p50_ms));
     let mut processes = processes(&stack);
     processes.push(("dbos", running.process_id()?));

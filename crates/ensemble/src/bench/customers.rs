@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{closed_loop::closed_loop, samples::Latency};
+use super::closed_loop::closed_loop;
 use crate::{Service, Stack, Talk, stack::wait};
 
 /// So many products are asked for in turn: a shop does not sell one thing alone, and no setting is held up by one row.
@@ -103,13 +103,13 @@ impl Customers {
         closed_loop(self, 32, Duration::from_secs(2), &Talk::silent().step("warm-up")).await.map(drop)
     }
 
-    /// One order after the other.
-    pub(super) async fn alone(&self, orders: usize) -> anyhow::Result<Latency> {
+    /// One order after the other: how long each took.
+    pub(super) async fn alone(&self, orders: usize) -> anyhow::Result<Vec<Duration>> {
         let mut times = Vec::with_capacity(orders);
         for _ in 0..orders {
             times.push(self.order().await?);
         }
-        Latency::of_times(times)
+        Ok(times)
     }
 
     /// One order that has ended: placed, confirmed and handed to the carrier.
