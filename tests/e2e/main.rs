@@ -1,6 +1,6 @@
 //! End to end: the real binaries on real Postgres and NATS, over HTTP only. One stack serves the tests that share; those
-//! that kill things or turn time have one of their own. Closing a stack audits it and replays what was
-//! done on it, which is a test like the others.
+//! that kill things or turn time have one of their own. Closing a stack, after the last test on it, audits it and replays what
+//! was done on it, which is a test like the others.
 
 mod backward;
 mod burst;
@@ -50,7 +50,8 @@ fn main() -> ExitCode {
     let days = world::Shared::of(days::options);
     let failing = world::Shared::of(failpoints::options);
     let trials = [
-        // First: it compiles the next version, and each stack that stands by then takes its part of the machine.
+        // First: it compiles the next version, and each stack that stands by then takes its part of the machine. Then those that
+        // share a stack, so that it is gone while others kill and count.
         versions::trials(),
         forward::trials(&shared),
         backward::trials(&shared),
@@ -63,16 +64,17 @@ fn main() -> ExitCode {
         readme::trials(&shared),
         schema::trials(&shared),
         throng::trials(&shared),
-        chaos::trials(),
-        composed::trials(),
-        expiry::trials(),
-        crash::trials(),
-        crash_points::trials(),
         forgetful::trials(&forgetful),
         dead_letters::trials(&desk),
         repeated::trials(&desk),
         leases::trials(&desk),
         days::trials(&days),
+        failpoints::trials(&failing),
+        chaos::trials(),
+        composed::trials(),
+        expiry::trials(),
+        crash::trials(),
+        crash_points::trials(),
         databases::trials(),
         failover::trials(),
         late_calls::trials(),
@@ -82,7 +84,6 @@ fn main() -> ExitCode {
         revoked::trials(),
         burst::trials(),
         unknown_commits::trials(),
-        failpoints::trials(&failing),
     ];
     let ended = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
     let closing: Vec<Trial> =

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, OnceLock, PoisonError},
+    sync::{
+        Arc, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -143,10 +146,15 @@ async fn logs(stack: &Stack) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The stack of the tests that share one.
+/// The stack of the tests that share one. It is closed after the last of them, and not with those of others at the end: whatever
+/// stands by idle takes its part of the machine.
 pub(crate) struct Shared {
     options: fn() -> Options,
     begun: OnceLock<Result<Begun, String>>,
+    /// How many tests have not ended; those that a filter leaves out never do.
+    to_come: AtomicUsize,
+    /// What closing it found, until that is told.
+    closed: std::sync::Mutex<Option<anyhow::Result<()>>>,
 }
 
 /// What runs it, and the stack until it is closed.
@@ -154,7 +162,7 @@ type Begun = (Runtime, std::sync::Mutex<Option<Arc<World>>>);
 
 impl Shared {
     pub(crate) fn of(options: fn() -> Options) -> Arc<Self> {
-        Arc::new(Self { options, begun: OnceLock::new() })
+        Arc::new(Self { options, begun: OnceLock::new(), to_come: AtomicUsize::new(0), closed: Default::default() })
     }
 
     pub(crate) fn started(&self) -> bool {
@@ -162,6 +170,15 @@ impl Shared {
     }
 
     fn run<F: Future<Output = anyhow::Result<()>>>(&self, test: impl FnOnce(Arc<World>) -> F) -> anyhow::Result<()> {
+        let ended = self.run_one(test);
+        if self.to_come.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let closed = self.close_now();
+            *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(closed);
+        }
+        ended
+    }
+
+    fn run_one<F: Future<Output = anyhow::Result<()>>>(&self, test: impl FnOnce(Arc<World>) -> F) -> anyhow::Result<()> {
         let begun = self.begun.get_or_init(|| {
             let runtime = runtime().map_err(|error| format!("{error:#}"))?;
             let world = runtime.block_on(World::start((self.options)())).map_err(|error| format!("{error:#}"))?;
@@ -172,7 +189,13 @@ impl Shared {
         runtime.block_on(test(world))
     }
 
+    /// What closing it finds, or has found.
     pub(crate) fn close(&self) -> anyhow::Result<()> {
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        closed.unwrap_or_else(|| self.close_now())
+    }
+
+    fn close_now(&self) -> anyhow::Result<()> {
         let Some(Ok((runtime, world))) = self.begun.get() else { anyhow::bail!("the stack never ran") };
         let world = world.lock().ok().and_then(|mut world| world.take()).context("the stack is closed")?;
         runtime.block_on(world.close())
@@ -196,6 +219,7 @@ impl Trials {
         F: Future<Output = anyhow::Result<()>>,
     {
         let shared = self.shared.clone();
+        shared.to_come.fetch_add(1, Ordering::AcqRel);
         self.trials.push(Trial::test(format!("{}::{name}", self.module), move || told(shared.run(test))));
     }
 
