@@ -14,11 +14,11 @@ use serde_json::json;
 use tests::{
     Basket, Placed, Screen,
     crash_points::{self, Restarted},
-    eventually,
+    eventually, eventually_paced,
 };
 use tokio::{
     sync::watch,
-    time::{MissedTickBehavior, interval, sleep},
+    time::{MissedTickBehavior, interval},
 };
 use uuid::Uuid;
 
@@ -215,8 +215,7 @@ async fn goes(world: &World, basket: &Basket, then: Then) -> anyhow::Result<Scre
 
 async fn shows(placed: &Placed, what: &str, so: impl Fn(&Screen) -> bool) -> anyhow::Result<Screen> {
     let so = &so;
-    eventually(what, PATIENCE, || async move {
-        sleep(LOOK).await;
+    eventually_paced(what, PATIENCE, LOOK, || async move {
         let screen = placed.screen().await?;
         ensure!(so(&screen), "{:#}", screen.0);
         Ok::<_, anyhow::Error>(screen)

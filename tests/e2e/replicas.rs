@@ -17,10 +17,10 @@ use libtest_mimic::Trial;
 use reqwest::StatusCode;
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
-use tests::{Basket, Customer, Operator, eventually};
+use tests::{Basket, Customer, Operator, eventually, eventually_paced};
 use tokio::{
     task::JoinSet,
-    time::{MissedTickBehavior, interval, sleep},
+    time::{MissedTickBehavior, interval},
 };
 use uuid::Uuid;
 
@@ -30,8 +30,8 @@ use crate::world::{World, alone};
 const PACE: Duration = Duration::from_millis(100);
 /// Whoever waits asks again and again: more of them would take from a slow machine what it needs to get well.
 const UNDER_WAY_MAX: usize = 64;
-/// Before a request that was shed is sent again.
-const SHED: Duration = Duration::from_millis(500);
+/// Before a request that was turned away is sent again.
+const AGAIN: Duration = Duration::from_millis(500);
 /// How often one replica of each service dies in its loop.
 const CRASHES: usize = 2;
 /// A lease is 5 s.
@@ -135,13 +135,10 @@ where
 
 async fn accepted(customer: &Customer) -> anyhow::Result<String> {
     let (basket, key) = (Basket::of("TEA-001", 1), Uuid::now_v7().to_string());
-    eventually("an order to be accepted", Duration::from_secs(60), || async {
+    eventually_paced("an order to be accepted", Duration::from_secs(60), AGAIN, || async {
         let answer = customer.post(&basket.0, &key).await;
         let answer = match answer {
-            Ok(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => {
-                sleep(SHED).await;
-                return Err("503".to_owned());
-            }
+            Ok(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => return Err("503".to_owned()),
             Ok(answer) => answer,
             Err(error) => return Ok(Err(error.context("the balancer does not answer"))),
         };

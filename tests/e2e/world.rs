@@ -153,8 +153,8 @@ pub(crate) struct Shared {
     begun: OnceLock<Result<Begun, String>>,
     /// How many tests have not ended; those that a filter leaves out never do.
     to_come: AtomicUsize,
-    /// What closing it found, until that is told.
-    closed: std::sync::Mutex<Option<anyhow::Result<()>>>,
+    /// What closing it found.
+    closed: OnceLock<Result<(), String>>,
 }
 
 /// What runs it, and the stack until it is closed.
@@ -162,7 +162,7 @@ type Begun = (Runtime, std::sync::Mutex<Option<Arc<World>>>);
 
 impl Shared {
     pub(crate) fn of(options: fn() -> Options) -> Arc<Self> {
-        Arc::new(Self { options, begun: OnceLock::new(), to_come: AtomicUsize::new(0), closed: Default::default() })
+        Arc::new(Self { options, begun: OnceLock::new(), to_come: AtomicUsize::new(0), closed: OnceLock::new() })
     }
 
     pub(crate) fn started(&self) -> bool {
@@ -172,8 +172,8 @@ impl Shared {
     fn run<F: Future<Output = anyhow::Result<()>>>(&self, test: impl FnOnce(Arc<World>) -> F) -> anyhow::Result<()> {
         let ended = self.run_one(test);
         if self.to_come.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let closed = self.close_now();
-            *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = Some(closed);
+            // What it finds is told at the end.
+            drop(self.close());
         }
         ended
     }
@@ -191,8 +191,8 @@ impl Shared {
 
     /// What closing it finds, or has found.
     pub(crate) fn close(&self) -> anyhow::Result<()> {
-        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner).take();
-        closed.unwrap_or_else(|| self.close_now())
+        let closed = self.closed.get_or_init(|| self.close_now().map_err(|error| format!("{error:#}")));
+        closed.clone().map_err(anyhow::Error::msg)
     }
 
     fn close_now(&self) -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ mod proxy;
 mod straggler;
 
 pub use ensemble::customer::{Basket, Customer, Placed, Screen};
-pub use ensemble::stack::{Broker, Cable, Partner, eventually};
+pub use ensemble::stack::{Broker, Cable, Partner, eventually, eventually_paced};
 pub use operator::Operator;
 pub use program::Program;
 pub use proxy::{Blow, Proxy};

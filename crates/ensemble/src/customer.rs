@@ -5,10 +5,9 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::stack::eventually;
+use crate::stack::{eventually, eventually_paced};
 
 /// What a killed replica had in hand comes to another after the broker's ack wait and the lease of a call, and a service that
 /// dies again and again is back for a moment only.
@@ -170,27 +169,20 @@ impl Customer {
     pub async fn places(&self, basket: &Basket) -> anyhow::Result<Placed> {
         let key = Uuid::now_v7().to_string();
         let key = &key;
-        eventually("the order to be accepted", PATIENCE, || async move {
-            let answered = self.answered(basket, key).await;
-            if answered.is_err() {
-                sleep(AGAIN).await;
+        eventually_paced("the order to be accepted", PATIENCE, AGAIN, || async move {
+            let answer = self.post(&basket.0, key).await?;
+            let status = answer.status();
+            if status.is_server_error() || status == StatusCode::CONFLICT || status == StatusCode::TOO_MANY_REQUESTS {
+                anyhow::bail!("{status} {}", answer.text().await?);
             }
-            answered
+            let body: Value = answer.json().await?;
+            Ok::<_, anyhow::Error>((status, body))
         })
         .await
         .and_then(|(status, body)| {
             ensure!(status == StatusCode::ACCEPTED, "not accepted: {status} {body:#}");
             Ok(self.placed(body["id"].as_str().context("an order has an id")?))
         })
-    }
-
-    async fn answered(&self, basket: &Basket, key: &str) -> anyhow::Result<(StatusCode, Value)> {
-        let answer = self.post(&basket.0, key).await?;
-        let status = answer.status();
-        if status.is_server_error() || status == StatusCode::CONFLICT || status == StatusCode::TOO_MANY_REQUESTS {
-            anyhow::bail!("{status} {}", answer.text().await?);
-        }
-        Ok((status, answer.json().await?))
     }
 
     /// One that was accepted before, by its id.

@@ -60,7 +60,7 @@ pub(crate) use ports::is_free;
 pub use replicas::{Balancer, Replica};
 pub use secrets::Secrets;
 pub use standby::Standby;
-pub use wait::eventually;
+pub use wait::{eventually, eventually_paced};
 
 use crate::part::{Part, Service};
 use crate::talk::Talk;

@@ -12,7 +12,14 @@ use crate::stack::addresses::Addresses;
 const PAUSE: Duration = Duration::from_millis(25);
 
 /// Tries until it succeeds or the deadline has passed; the error is what the last try saw.
-pub(crate) async fn until<T, F>(deadline: Instant, mut attempt: impl FnMut() -> F) -> anyhow::Result<T>
+pub(crate) async fn until<T, F>(deadline: Instant, attempt: impl FnMut() -> F) -> anyhow::Result<T>
+where
+    F: Future<Output = Result<T, String>>,
+{
+    until_paced(deadline, PAUSE, attempt).await
+}
+
+async fn until_paced<T, F>(deadline: Instant, pause: Duration, mut attempt: impl FnMut() -> F) -> anyhow::Result<T>
 where
     F: Future<Output = Result<T, String>>,
 {
@@ -20,7 +27,7 @@ where
         match attempt().await {
             Ok(value) => return Ok(value),
             Err(seen) if Instant::now() >= deadline => bail!(seen),
-            Err(_) => tokio::time::sleep(PAUSE).await,
+            Err(_) => tokio::time::sleep(pause).await,
         }
     }
 }
@@ -32,9 +39,22 @@ where
 pub async fn eventually<T, E: Debug, F: Future<Output = Result<T, E>>>(
     what: &str,
     patience: Duration,
+    ask: impl FnMut() -> F,
+) -> anyhow::Result<T> {
+    eventually_paced(what, patience, PAUSE, ask).await
+}
+
+/// As [`eventually`], with a longer pause between two questions: for hundreds who ask a service that is not well.
+///
+/// # Errors
+/// As [`eventually`].
+pub async fn eventually_paced<T, E: Debug, F: Future<Output = Result<T, E>>>(
+    what: &str,
+    patience: Duration,
+    pause: Duration,
     mut ask: impl FnMut() -> F,
 ) -> anyhow::Result<T> {
-    until(Instant::now() + patience, || {
+    until_paced(Instant::now() + patience, pause, || {
         let answer = ask();
         async move { answer.await.map_err(|seen| format!("{seen:?}")) }
     })
