@@ -5,8 +5,8 @@
 //! a moment for company. A transaction runs in a task that nothing cancels:
 //!
 //! ```text
-//! begin, and lock every saga by name, sorted · load what the inputs touch, locked · decide · save what differs
-//!       · write claims, outbox, pending list, intents, deadlines, answers: one statement · commit
+//! begin, lock every saga by name, sorted, and load its row: one message · load what else the inputs touch · decide
+//!       · write what differs, claims, outbox, pending list, intents, deadlines, answers: one statement · commit
 //! ```
 //! Nearly everything comes once, so a small batch is decided as if nothing of it had been taken before; its claims tell when
 //! they are written. If one was there already, or something would be refused, all of it is taken back, and done again with
@@ -30,13 +30,17 @@ mod committer;
 mod door;
 mod dry_run;
 mod effects;
+mod opening;
 mod transaction;
 mod watch;
+mod writing;
 
 pub mod log;
 
 pub use door::Door;
+pub use opening::Opening;
 pub use watch::Watching;
+pub use writing::{Part, Writing};
 
 pub(crate) use claims::forget;
 pub(crate) use committer::{Committer, Handoff};

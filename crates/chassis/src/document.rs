@@ -4,14 +4,17 @@
 use events::OrderId;
 use saga::Table;
 use serde::{Serialize, de::DeserializeOwned};
-use sqlx::{PgConnection, Postgres, types::Json};
+use sqlx::{FromRow as _, types::Json};
 use uuid::Uuid;
 
-/// Runs `sql`, which takes `$1::uuid[]`, locks in key order and gives `(id, document)`, and fills the table.
+use crate::commit::{Opening, Writing};
+
+/// Runs `sql`, which takes `$1::uuid[]` and nothing else, locks in key order and gives `(id, document)`, and fills the table.
+/// Asked first, it goes in the message that opens the transaction.
 ///
 /// # Errors
 /// What the database says; a document that no longer fits its type is [`sqlx::Error::ColumnDecode`].
-pub async fn load<R>(conn: &mut PgConnection, sql: &'static str, table: &mut Table<OrderId, R>) -> sqlx::Result<()>
+pub async fn load<R>(opening: &mut Opening<'_>, sql: &'static str, table: &mut Table<OrderId, R>) -> sqlx::Result<()>
 where
     R: Default + Clone + PartialEq + DeserializeOwned + Send + Unpin + 'static,
 {
@@ -19,25 +22,22 @@ where
     if ids.is_empty() {
         return Ok(());
     }
-    let found = sqlx::query_as::<Postgres, (Uuid, Json<R>)>(sql).bind(ids).fetch_all(conn).await?;
-    table.fill(found.into_iter().map(|(id, Json(row))| (OrderId(id), row)));
+    let found = opening.rows(sql, ids).await?;
+    let rows: sqlx::Result<Vec<_>> =
+        found.iter().map(|row| <(Uuid, Json<R>)>::from_row(row).map(|(id, Json(row))| (OrderId(id), row))).collect();
+    table.fill(rows?);
     Ok(())
 }
 
-/// Runs `sql`, which takes `$1::uuid[]` and `$2::jsonb[]`, for the documents that differ.
-///
-/// # Errors
-/// What the database says.
-pub async fn save<R>(conn: &mut PgConnection, sql: &'static str, table: &Table<OrderId, R>) -> sqlx::Result<()>
+/// Adds `sql`, which takes `$1::uuid[]` and `$2::jsonb[]`, for the documents that differ, if any do.
+pub fn save<R>(writing: &mut Writing, sql: &'static str, table: &Table<OrderId, R>)
 where
-    R: Default + Clone + PartialEq + Serialize + Send + Sync,
+    R: Default + Clone + PartialEq + Serialize,
 {
     let (ids, documents): (Vec<Uuid>, Vec<Json<&R>>) = table.changed().map(|(id, row)| (id.0, Json(row))).unzip();
-    if ids.is_empty() {
-        return Ok(());
+    if !ids.is_empty() {
+        writing.add(sql).bind(ids).bind(documents);
     }
-    sqlx::query(sql).bind(ids).bind(documents).execute(conn).await?;
-    Ok(())
 }
 
 /// A row as operators see it: for [`Service::state`](crate::Service::state).

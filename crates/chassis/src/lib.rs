@@ -38,6 +38,7 @@ mod relay;
 mod restored;
 mod rooms;
 
+pub use commit::{Opening, Writing};
 pub use service::Service;
 
 /// A service allocates small things for each message and frees them on another thread, which the system's allocator is slow at.

@@ -6,10 +6,11 @@ use std::fmt::Debug;
 use events::{Event, SagaId};
 use futures_util::future::BoxFuture;
 use saga::{Participant, batch::Arrived};
-use sqlx::{PgConnection, PgPool, migrate::Migrator};
+use sqlx::{PgPool, migrate::Migrator};
 
 use crate::{
     calls::{self, ClientError},
+    commit::{Opening, Writing},
     edge::ProblemPage,
     telemetry::Metrics,
 };
@@ -32,17 +33,15 @@ pub trait Service: Participant {
     /// Its own tables, in schema `public`, with their own history.
     fn migrations() -> Migrator;
 
-    /// Locks and reads what is wanted: one statement for each table, in the order of the tables, keys in order.
+    /// Locks and reads what is wanted: one statement for each table, in the order of the tables, keys in order. The first goes
+    /// with what opens the transaction, if it is [`document::load`](crate::document::load).
     ///
     /// # Errors
     /// What the database says.
-    fn load(conn: &mut PgConnection, records: &mut Self::Records) -> impl Future<Output = sqlx::Result<()>> + Send;
+    fn load(opening: &mut Opening<'_>, records: &mut Self::Records) -> impl Future<Output = sqlx::Result<()>> + Send;
 
-    /// Writes what differs: one statement for each table.
-    ///
-    /// # Errors
-    /// What the database says.
-    fn save(conn: &mut PgConnection, records: &Self::Records) -> impl Future<Output = sqlx::Result<()>> + Send;
+    /// Adds what differs to what is written: one statement for each table, and none for what is as it was.
+    fn save(writing: &mut Writing, records: &Self::Records);
 
     /// Its routes.
     fn routes(house: crate::House<Self>) -> utoipa_axum::router::OpenApiRouter;

@@ -27,9 +27,9 @@ pub use reactions::{Call, Input, Inventory, step};
 /// The shell: what the chassis runs.
 #[cfg(feature = "shell")]
 mod shell {
-    use chassis::{House, Service, config::NoSettings, document, edge::ProblemPage};
+    use chassis::{House, Opening, Service, Writing, config::NoSettings, document, edge::ProblemPage};
     use events::{Event, SagaId};
-    use sqlx::{PgConnection, PgPool, migrate::Migrator};
+    use sqlx::{PgPool, migrate::Migrator};
     use utoipa_axum::router::OpenApiRouter;
 
     use crate::{Input, Inventory, Shelves, api, store};
@@ -47,12 +47,12 @@ mod shell {
             sqlx::migrate!()
         }
 
-        async fn load(conn: &mut PgConnection, records: &mut Shelves) -> sqlx::Result<()> {
-            store::load(conn, records).await
+        async fn load(opening: &mut Opening<'_>, records: &mut Shelves) -> sqlx::Result<()> {
+            store::load(opening, records).await
         }
 
-        async fn save(conn: &mut PgConnection, records: &Shelves) -> sqlx::Result<()> {
-            store::save(conn, records).await
+        fn save(writing: &mut Writing, records: &Shelves) {
+            store::save(writing, records);
         }
 
         async fn state(pool: &PgPool, saga: SagaId) -> sqlx::Result<Option<serde_json::Value>> {

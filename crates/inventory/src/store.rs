@@ -1,6 +1,6 @@
 //! Inventory's tables.
 
-use chassis::document;
+use chassis::{Opening, Writing, document};
 use events::{Currency, Money, OrderId, Sku};
 use saga::Table;
 use sqlx::{PgConnection, PgPool, Row as _, postgres::PgRow, types::Json};
@@ -32,15 +32,15 @@ chassis::statements! {
             from stock where sku > $1 order by sku limit $2";
 }
 
-pub(crate) async fn load(conn: &mut PgConnection, shelves: &mut Shelves) -> sqlx::Result<()> {
-    document::load(conn, LOAD_RESERVATIONS, &mut shelves.reservations).await?;
+pub(crate) async fn load(opening: &mut Opening<'_>, shelves: &mut Shelves) -> sqlx::Result<()> {
+    document::load(opening, LOAD_RESERVATIONS, &mut shelves.reservations).await?;
     shelves.reach();
-    load_stock(conn, &mut shelves.stock).await
+    load_stock(opening.opened().await?, &mut shelves.stock).await
 }
 
-pub(crate) async fn save(conn: &mut PgConnection, shelves: &Shelves) -> sqlx::Result<()> {
-    document::save(conn, SAVE_RESERVATIONS, &shelves.reservations).await?;
-    save_stock(conn, &shelves.stock).await
+pub(crate) fn save(writing: &mut Writing, shelves: &Shelves) {
+    document::save(writing, SAVE_RESERVATIONS, &shelves.reservations);
+    save_stock(writing, &shelves.stock);
 }
 
 pub(crate) async fn read_reservation(pool: &PgPool, order: OrderId) -> sqlx::Result<Option<Reservation>> {
@@ -68,14 +68,15 @@ async fn load_stock(conn: &mut PgConnection, stock: &mut Table<Sku, Option<Stock
     Ok(())
 }
 
-async fn save_stock(conn: &mut PgConnection, stock: &Table<Sku, Option<Stock>>) -> sqlx::Result<()> {
+fn save_stock(writing: &mut Writing, stock: &Table<Sku, Option<Stock>>) {
     let changed: Vec<(&Sku, &Stock)> = stock.changed().filter_map(|(sku, product)| Some((sku, product.as_ref()?))).collect();
     if changed.is_empty() {
-        return Ok(());
+        return;
     }
     // Counts stay below what an `int` holds, for what was received does: see `RECEIVED_MAX`.
     let counts = |count: fn(&Stock) -> u32| changed.iter().map(|(_, product)| count(product).cast_signed()).collect::<Vec<i32>>();
-    sqlx::query(SAVE_STOCK)
+    writing
+        .add(SAVE_STOCK)
         .bind(changed.iter().map(|(sku, _)| sku.0.as_str()).collect::<Vec<_>>())
         .bind(changed.iter().map(|(_, product)| product.name.as_str()).collect::<Vec<_>>())
         .bind(changed.iter().map(|(_, product)| product.price.amount).collect::<Vec<_>>())
@@ -84,10 +85,7 @@ async fn save_stock(conn: &mut PgConnection, stock: &Table<Sku, Option<Stock>>) 
         .bind(counts(|product| product.reserved))
         .bind(counts(|product| product.sold))
         .bind(counts(|product| product.received))
-        .bind(changed.iter().map(|(_, product)| product.version.cast_signed()).collect::<Vec<_>>())
-        .execute(conn)
-        .await?;
-    Ok(())
+        .bind(changed.iter().map(|(_, product)| product.version.cast_signed()).collect::<Vec<_>>());
 }
 
 fn product(row: PgRow) -> sqlx::Result<(Sku, Stock)> {

@@ -30,9 +30,9 @@ pub use screen::{
 /// The shell: what the chassis runs.
 #[cfg(feature = "shell")]
 mod shell {
-    use chassis::{House, Service, document, edge::ProblemPage};
+    use chassis::{House, Opening, Service, Writing, document, edge::ProblemPage};
     use events::{Event, SagaId};
-    use sqlx::{PgConnection, PgPool, migrate::Migrator};
+    use sqlx::{PgPool, migrate::Migrator};
     use utoipa_axum::router::OpenApiRouter;
 
     use crate::{Input, Order, Orders, api, domain, screen, store};
@@ -50,12 +50,12 @@ mod shell {
             sqlx::migrate!()
         }
 
-        async fn load(conn: &mut PgConnection, records: &mut Orders) -> sqlx::Result<()> {
-            store::load(conn, records).await
+        async fn load(opening: &mut Opening<'_>, records: &mut Orders) -> sqlx::Result<()> {
+            store::load(opening, records).await
         }
 
-        async fn save(conn: &mut PgConnection, records: &Orders) -> sqlx::Result<()> {
-            store::save(conn, records).await
+        fn save(writing: &mut Writing, records: &Orders) {
+            store::save(writing, records);
         }
 
         async fn state(pool: &PgPool, saga: SagaId) -> sqlx::Result<Option<serde_json::Value>> {

@@ -1,8 +1,8 @@
 //! Order's tables.
 
-use chassis::{House, commit::log::Entry};
+use chassis::{House, Opening, Writing, commit::log::Entry};
 use events::{Currency, Money, OrderId, Sku};
-use sqlx::{PgConnection, PgPool, types::Json};
+use sqlx::{PgPool, types::Json};
 use uuid::Uuid;
 
 use crate::{
@@ -44,13 +44,14 @@ chassis::statements! {
             order by order_id desc limit $4";
 }
 
-pub(crate) async fn load(conn: &mut PgConnection, orders: &mut Orders) -> sqlx::Result<()> {
-    chassis::document::load(conn, LOAD_ORDERS, &mut orders.orders).await?;
+pub(crate) async fn load(opening: &mut Opening<'_>, orders: &mut Orders) -> sqlx::Result<()> {
+    chassis::document::load(opening, LOAD_ORDERS, &mut orders.orders).await?;
     let skus: Vec<String> = orders.catalog.missing().into_iter().map(|sku| sku.0).collect();
     if skus.is_empty() {
         return Ok(());
     }
-    let rows: Vec<(String, i64, String, i64)> = sqlx::query_as(LOAD_CATALOG).bind(skus).fetch_all(conn).await?;
+    let rows: Vec<(String, i64, String, i64)> =
+        sqlx::query_as(LOAD_CATALOG).bind(skus).fetch_all(opening.opened().await?).await?;
     let products: sqlx::Result<Vec<_>> = rows.into_iter().map(product).collect();
     orders.catalog.fill(products?);
     Ok(())
@@ -66,37 +67,35 @@ fn product((sku, amount, currency, version): (String, i64, String, i64)) -> sqlx
     Ok((Sku(sku), Some(Product { price: Money::new(amount, code), version })))
 }
 
-pub(crate) async fn save(conn: &mut PgConnection, orders: &Orders) -> sqlx::Result<()> {
-    save_orders(conn, orders).await?;
-    save_catalog(conn, orders).await
+pub(crate) fn save(writing: &mut Writing, orders: &Orders) {
+    save_orders(writing, orders);
+    save_catalog(writing, orders);
 }
 
-async fn save_orders(conn: &mut PgConnection, orders: &Orders) -> sqlx::Result<()> {
+fn save_orders(writing: &mut Writing, orders: &Orders) {
     let changed: Vec<(&OrderId, &Purchase)> =
         orders.orders.changed().filter_map(|(id, purchase)| Some((id, purchase.as_ref()?))).collect();
     if changed.is_empty() {
-        return Ok(());
+        return;
     }
     let ids: Vec<Uuid> = changed.iter().map(|(id, _)| id.0).collect();
     let purchases: Vec<Json<&Purchase>> = changed.iter().map(|(_, purchase)| Json(*purchase)).collect();
     let customers: Vec<&str> = changed.iter().map(|(_, purchase)| purchase.customer_id.0.as_str()).collect();
     let statuses: Vec<&str> = changed.iter().map(|(_, purchase)| status(&purchase.standing).as_str()).collect();
-    sqlx::query(SAVE_ORDERS).bind(ids).bind(purchases).bind(customers).bind(statuses).execute(conn).await?;
-    Ok(())
+    writing.add(SAVE_ORDERS).bind(ids).bind(purchases).bind(customers).bind(statuses);
 }
 
-async fn save_catalog(conn: &mut PgConnection, orders: &Orders) -> sqlx::Result<()> {
+fn save_catalog(writing: &mut Writing, orders: &Orders) {
     let changed: Vec<(&Sku, &Product)> =
         orders.catalog.changed().filter_map(|(sku, product)| Some((sku, product.as_ref()?))).collect();
     if changed.is_empty() {
-        return Ok(());
+        return;
     }
     let skus: Vec<&str> = changed.iter().map(|(sku, _)| sku.0.as_str()).collect();
     let amounts: Vec<i64> = changed.iter().map(|(_, product)| product.price.amount).collect();
     let currencies: Vec<&str> = changed.iter().map(|(_, product)| product.price.currency.code()).collect();
     let versions: Vec<i64> = changed.iter().map(|(_, product)| i64::try_from(product.version).unwrap_or(i64::MAX)).collect();
-    sqlx::query(SAVE_CATALOG).bind(skus).bind(amounts).bind(currencies).bind(versions).execute(conn).await?;
-    Ok(())
+    writing.add(SAVE_CATALOG).bind(skus).bind(amounts).bind(currencies).bind(versions);
 }
 
 /// The order with what has happened to it here, if there is one.

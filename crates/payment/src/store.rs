@@ -1,8 +1,8 @@
 //! Payment's table.
 
-use chassis::document;
+use chassis::{Opening, Writing, document};
 use events::OrderId;
-use sqlx::{PgConnection, PgPool, types::Json};
+use sqlx::{PgPool, types::Json};
 
 use crate::domain::{Hold, Holds};
 
@@ -16,12 +16,12 @@ chassis::statements! {
     READ = "select hold from holds where order_id = $1";
 }
 
-pub(crate) async fn load(conn: &mut PgConnection, holds: &mut Holds) -> sqlx::Result<()> {
-    document::load(conn, LOAD, &mut holds.holds).await
+pub(crate) async fn load(opening: &mut Opening<'_>, holds: &mut Holds) -> sqlx::Result<()> {
+    document::load(opening, LOAD, &mut holds.holds).await
 }
 
-pub(crate) async fn save(conn: &mut PgConnection, holds: &Holds) -> sqlx::Result<()> {
-    document::save(conn, SAVE, &holds.holds).await
+pub(crate) fn save(writing: &mut Writing, holds: &Holds) {
+    document::save(writing, SAVE, &holds.holds);
 }
 
 pub(crate) async fn read(pool: &PgPool, order: OrderId) -> sqlx::Result<Option<Hold>> {

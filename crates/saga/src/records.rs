@@ -11,7 +11,7 @@ pub trait Records: Default + Clone + Debug + Eq + Hash + Send + Sync + 'static {
     /// Fills what is wanted from a store in memory, table by table; rows of an earlier table may want rows of a later one.
     fn load(&mut self, from: &Self);
     /// Writes what differs from what was loaded.
-    fn write(&self, to: &mut Self);
+    fn write(self, to: &mut Self);
     /// From here on changes can be taken back.
     fn begin(&mut self);
     /// Takes back what was changed since [`begin`](Self::begin).
@@ -31,7 +31,7 @@ struct Slot<R> {
     /// Whether the store has it.
     stored: bool,
     now: R,
-    /// As it was loaded; none while nobody has had it in hand to change.
+    /// As it was loaded, if it has been in hand to change before the last [`Records::begin`].
     loaded_as: Option<R>,
     /// As it was at [`Records::begin`]; none while nobody has had it in hand since.
     before: Option<R>,
@@ -40,6 +40,20 @@ struct Slot<R> {
 impl<R> Slot<R> {
     const fn stored(row: R) -> Self {
         Self { loaded: true, stored: true, now: row, loaded_as: None, before: None }
+    }
+
+    fn absent() -> Self
+    where
+        R: Default,
+    {
+        Self { loaded: true, stored: false, now: R::default(), loaded_as: None, before: None }
+    }
+}
+
+impl<R: Default + PartialEq> Slot<R> {
+    fn is_changed(&self) -> bool {
+        let unwritten = !self.stored && self.now != R::default();
+        unwritten || self.stored && self.loaded_as.as_ref().or(self.before.as_ref()).is_some_and(|loaded| *loaded != self.now)
     }
 }
 
@@ -84,9 +98,6 @@ impl<K: Ord + Clone + Debug, R: Default + Clone + PartialEq> Table<K, R> {
             .unwrap_or_else(|| panic!("`{key:?}` is used, but `touches` did not name it"));
         if slot.before.is_none() {
             slot.before = Some(slot.now.clone());
-            if slot.loaded_as.is_none() {
-                slot.loaded_as = slot.before.clone();
-            }
             self.touched.push(key.clone());
         }
         &mut slot.now
@@ -107,13 +118,7 @@ impl<K: Ord + Clone + Debug, R: Default + Clone + PartialEq> Table<K, R> {
 
     /// The rows that differ from what was loaded, in order of their keys.
     pub fn changed(&self) -> impl Iterator<Item = (&K, &R)> {
-        self.rows
-            .iter()
-            .filter(|(_, slot)| {
-                let unwritten = !slot.stored && slot.now != R::default();
-                unwritten || slot.stored && slot.loaded_as.as_ref().is_some_and(|loaded| *loaded != slot.now)
-            })
-            .map(|(key, slot)| (key, &slot.now))
+        self.rows.iter().filter(|(_, slot)| slot.is_changed()).map(|(key, slot)| (key, &slot.now))
     }
 
     /// The row, if it is there: for who looks into a store in memory.
@@ -133,15 +138,17 @@ impl<K: Ord + Clone + Debug, R: Default + Clone + PartialEq> Table<K, R> {
 
     /// [`Records::load`] of one table.
     pub fn load(&mut self, from: &Self) {
-        let found: Vec<_> =
-            self.missing().into_iter().filter_map(|key| from.rows.get(&key).map(|slot| (key, slot.now.clone()))).collect();
-        self.fill(found);
+        for (key, slot) in self.rows.iter_mut().filter(|(_, slot)| !slot.loaded) {
+            *slot = from.rows.get(key).map_or_else(Slot::absent, |found| Slot::stored(found.now.clone()));
+        }
     }
 
     /// [`Records::write`] of one table.
-    pub fn write(&self, to: &mut Self) {
-        for (key, row) in self.changed() {
-            to.put(key.clone(), row.clone());
+    pub fn write(self, to: &mut Self) {
+        for (key, slot) in self.rows {
+            if slot.is_changed() {
+                to.put(key, slot.now);
+            }
         }
     }
 
@@ -149,7 +156,8 @@ impl<K: Ord + Clone + Debug, R: Default + Clone + PartialEq> Table<K, R> {
     pub fn begin(&mut self) {
         for key in self.touched.drain(..) {
             if let Some(slot) = self.rows.get_mut(&key) {
-                slot.before = None;
+                let before = slot.before.take();
+                slot.loaded_as = slot.loaded_as.take().or(before);
             }
         }
     }
@@ -231,7 +239,7 @@ macro_rules! records {
             fn load(&mut self, from: &Self) {
                 $( self.$table.load(&from.$table); self.reach(); )+
             }
-            fn write(&self, to: &mut Self) {
+            fn write(self, to: &mut Self) {
                 $( self.$table.write(&mut to.$table); )+
             }
             fn begin(&mut self) {

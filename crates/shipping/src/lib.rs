@@ -23,9 +23,11 @@ pub use reactions::{Call, Input, Shipping, step};
 /// The shell: what the chassis runs.
 #[cfg(feature = "shell")]
 mod shell {
-    use chassis::{House, Service, calls::ClientError, document, edge::ProblemPage, service::Partner, telemetry::Metrics};
+    use chassis::{
+        House, Opening, Service, Writing, calls::ClientError, document, edge::ProblemPage, service::Partner, telemetry::Metrics,
+    };
     use events::{Event, SagaId};
-    use sqlx::{PgConnection, PgPool, migrate::Migrator};
+    use sqlx::{PgPool, migrate::Migrator};
     use utoipa_axum::router::OpenApiRouter;
 
     use crate::{Input, Shipments, Shipping, api, calls, domain, store};
@@ -43,12 +45,12 @@ mod shell {
             sqlx::migrate!()
         }
 
-        async fn load(conn: &mut PgConnection, records: &mut Shipments) -> sqlx::Result<()> {
-            store::load(conn, records).await
+        async fn load(opening: &mut Opening<'_>, records: &mut Shipments) -> sqlx::Result<()> {
+            store::load(opening, records).await
         }
 
-        async fn save(conn: &mut PgConnection, records: &Shipments) -> sqlx::Result<()> {
-            store::save(conn, records).await
+        fn save(writing: &mut Writing, records: &Shipments) {
+            store::save(writing, records);
         }
 
         async fn state(pool: &PgPool, saga: SagaId) -> sqlx::Result<Option<serde_json::Value>> {

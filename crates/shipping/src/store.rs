@@ -1,8 +1,8 @@
 //! Shipping's table.
 
-use chassis::document;
+use chassis::{Opening, Writing, document};
 use events::OrderId;
-use sqlx::{PgConnection, PgPool, types::Json};
+use sqlx::{PgPool, types::Json};
 
 use crate::domain::{Shipment, Shipments};
 
@@ -16,12 +16,12 @@ chassis::statements! {
     READ = "select shipment from shipments where order_id = $1";
 }
 
-pub(crate) async fn load(conn: &mut PgConnection, shipments: &mut Shipments) -> sqlx::Result<()> {
-    document::load(conn, LOAD, &mut shipments.shipments).await
+pub(crate) async fn load(opening: &mut Opening<'_>, shipments: &mut Shipments) -> sqlx::Result<()> {
+    document::load(opening, LOAD, &mut shipments.shipments).await
 }
 
-pub(crate) async fn save(conn: &mut PgConnection, shipments: &Shipments) -> sqlx::Result<()> {
-    document::save(conn, SAVE, &shipments.shipments).await
+pub(crate) fn save(writing: &mut Writing, shipments: &Shipments) {
+    document::save(writing, SAVE, &shipments.shipments);
 }
 
 pub(crate) async fn read(pool: &PgPool, order: OrderId) -> sqlx::Result<Option<Shipment>> {

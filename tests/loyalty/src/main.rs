@@ -7,10 +7,10 @@ mod reactions;
 mod simulated;
 mod store;
 
-use chassis::{House, Service, Statements, config::NoSettings, edge::ProblemPage};
+use chassis::{House, Opening, Service, Statements, Writing, config::NoSettings, edge::ProblemPage};
 use domain::Cards;
 use reactions::Loyalty;
-use sqlx::{PgConnection, migrate::Migrator};
+use sqlx::migrate::Migrator;
 use utoipa_axum::router::OpenApiRouter;
 
 impl Service for Loyalty {
@@ -26,12 +26,12 @@ impl Service for Loyalty {
         sqlx::migrate!()
     }
 
-    async fn load(conn: &mut PgConnection, cards: &mut Cards) -> sqlx::Result<()> {
-        store::load(conn, cards).await
+    async fn load(opening: &mut Opening<'_>, cards: &mut Cards) -> sqlx::Result<()> {
+        store::load(opening, cards).await
     }
 
-    async fn save(conn: &mut PgConnection, cards: &Cards) -> sqlx::Result<()> {
-        store::save(conn, cards).await
+    fn save(writing: &mut Writing, cards: &Cards) {
+        store::save(writing, cards);
     }
 
     fn routes(house: House<Self>) -> OpenApiRouter {

@@ -1,7 +1,7 @@
 //! Loyalty's table.
 
-use chassis::document;
-use sqlx::{PgConnection, PgPool};
+use chassis::{Opening, Writing, document};
+use sqlx::PgPool;
 
 use crate::domain::Cards;
 
@@ -15,12 +15,12 @@ chassis::statements! {
             where card ->> 'customer_id' = $1 and state = 'earned'";
 }
 
-pub(crate) async fn load(conn: &mut PgConnection, cards: &mut Cards) -> sqlx::Result<()> {
-    document::load(conn, LOAD, &mut cards.cards).await
+pub(crate) async fn load(opening: &mut Opening<'_>, cards: &mut Cards) -> sqlx::Result<()> {
+    document::load(opening, LOAD, &mut cards.cards).await
 }
 
-pub(crate) async fn save(conn: &mut PgConnection, cards: &Cards) -> sqlx::Result<()> {
-    document::save(conn, SAVE, &cards.cards).await
+pub(crate) fn save(writing: &mut Writing, cards: &Cards) {
+    document::save(writing, SAVE, &cards.cards);
 }
 
 pub(crate) async fn points(pool: &PgPool, customer: &str) -> sqlx::Result<i64> {

@@ -8,19 +8,45 @@ use std::{
     time::Duration,
 };
 
+use events::Timestamp;
 use saga::{Claim, Inputs as _, Receipt, batch::Arrived};
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, types::time::OffsetDateTime};
+use sqlx::{PgConnection, PgPool, types::time::OffsetDateTime};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{About, committer::Batch};
-use crate::{partitions::bounds, postgres::spanned, service::Service};
+use super::{
+    About,
+    committer::Batch,
+    opening::Opening,
+    transaction::Held,
+    writing::{Counted, Part, Writing},
+};
+use crate::{
+    partitions::{bounds, day, late},
+    postgres::spanned,
+    service::Service,
+};
 
 crate::statements! {
     /// In order, so that two batches cannot wait for each other. By name, for a row that does not exist yet cannot be locked: of
-    /// two replicas that both found none, the second would write over what the first has made.
-    LOCK = "select pg_advisory_xact_lock(uuid_hash_extended(name, 0)) from unnest($1::uuid[]) as name";
+    /// two replicas that both found none, the second would write over what the first has made. It gives no row.
+    LOCK = "select from unnest($1::uuid[]) as name where pg_advisory_xact_lock(uuid_hash_extended(name, 0)) is null";
+
+    CLAIM = concat!("insert into chassis.claims
+            (late, id, door, saga, type, source, happened, causation, trace_id, content, because, taken_at)
+        select ", late!(), ", id, door, saga, type, source, happened, causation, trace_id, content, because, $12
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::uuid[], $7::bytea[], $8::text[],
+                    $9::text[], $10::uuid[], $11::integer[])
+            as c (id, saga, type, source, happened, trace_id, content, because, door, causation, day)
+        order by id on conflict (id, late) do nothing returning id");
+
+    REQUEST = "insert into chassis.requests
+            (id, saga, type, source, happened, trace_id, fingerprint, because, status, body, taken_at)
+        select *, $11
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::uuid[], $7::bytea[], $8::text[],
+                    $9::integer[], $10::text[]) as c (id)
+        order by id on conflict (id) do nothing returning id";
 
     CONTENTS = "select id, content from chassis.claims where id = any($1::uuid[]) and id between $2 and $3";
 
@@ -67,18 +93,14 @@ pub(super) struct Claimed {
     pub(super) requests: HashMap<Uuid, (Vec<u8>, Option<Receipt>)>,
 }
 
-/// Opens the transaction, and waits for whoever has a saga, a request or what belongs to no saga in hand: one round trip.
-pub(super) async fn begin<S: Service>(conn: &mut PgConnection, arrived: &[Arrived<S>]) -> sqlx::Result<()> {
+/// Opens a transaction, and waits for whoever has a saga, a request or what belongs to no saga in hand.
+pub(super) fn open<'c, S: Service>(held: &'c mut Held, arrived: &[Arrived<S>]) -> Opening<'c> {
     // A request draws a saga of its own each time that it comes.
     let alone = |one: &Arrived<S>| matches!(one.claim, Claim::Request { .. }) || one.saga().is_none();
     let sagas = arrived.iter().filter_map(|one| Some(one.saga()?.0));
     let claims = arrived.iter().filter(|one| alone(one)).map(|one| one.claim.id());
-    let names: BTreeSet<String> = sagas.chain(claims).map(|name| name.to_string()).collect();
-    let names: Vec<String> = names.into_iter().collect();
-    // Several statements in one message take no parameters. Ids are all that is written into it.
-    let begin = format!("begin; {}", LOCK.replace("$1", &format!("'{{{}}}'", names.join(","))));
-    spanned("begin", sqlx::raw_sql(AssertSqlSafe(begin)).execute(conn)).await?;
-    Ok(())
+    let names: BTreeSet<Uuid> = sagas.chain(claims).collect();
+    Opening::new(&mut held.conn, &mut held.prepared, LOCK, names)
 }
 
 /// Which of the batch's claims have been taken. Behind the locks, or what is under way elsewhere is not seen.
@@ -144,26 +166,34 @@ pub(super) async fn moved_deadlines<S: Service>(
     Ok(())
 }
 
-/// What both tables keep of what is taken now, column by column.
+/// What both tables keep of what is taken now.
 #[derive(Default)]
 pub(super) struct Claims {
-    pub(super) ids: Vec<Uuid>,
-    pub(super) doors: Vec<&'static str>,
-    pub(super) sagas: Vec<Option<Uuid>>,
-    pub(super) types: Vec<&'static str>,
-    pub(super) sources: Vec<Cow<'static, str>>,
-    pub(super) happened: Vec<OffsetDateTime>,
-    pub(super) causations: Vec<Option<Uuid>>,
-    pub(super) traces: Vec<Option<Uuid>>,
+    others: Vec<Row>,
+    requests: Vec<Row>,
+}
+
+struct Row {
+    id: Uuid,
+    door: &'static str,
+    saga: Option<Uuid>,
+    ty: &'static str,
+    source: Cow<'static, str>,
+    happened: OffsetDateTime,
+    causation: Option<Uuid>,
+    trace: Option<Uuid>,
     /// Of a request its fingerprint.
-    pub(super) contents: Vec<Option<[u8; 32]>>,
-    pub(super) because: Vec<Option<String>>,
+    content: Option<[u8; 32]>,
+    because: Option<String>,
     /// What a request is answered.
-    pub(super) statuses: Vec<Option<i32>>,
-    pub(super) bodies: Vec<Option<String>>,
+    answer: Option<(i32, String)>,
 }
 
 impl Claims {
+    pub(super) fn len(&self) -> usize {
+        self.others.len() + self.requests.len()
+    }
+
     pub(super) fn push<S: Service>(
         &mut self,
         one: &Arrived<S>,
@@ -171,19 +201,60 @@ impl Claims {
         because: Option<String>,
         receipt: Option<&Receipt>,
     ) {
-        self.ids.push(one.claim.id());
-        self.doors.push(door(&one.claim));
-        self.sagas.push(one.saga().map(|saga| saga.0));
-        self.types.push(one.input.row().input);
-        self.sources.push(about.source.clone());
-        self.happened.push(about.happened.into());
-        self.causations.push(about.causation);
-        self.traces.push(about.trace.trace_id().and_then(|trace| trace.parse().ok()));
-        self.contents.push(about.content);
-        self.because.push(because);
-        self.statuses.push(receipt.map(|receipt| i32::from(receipt.status)));
-        self.bodies.push(receipt.map(|receipt| receipt.body.to_string()));
+        let row = Row {
+            id: one.claim.id(),
+            door: door(&one.claim),
+            saga: one.saga().map(|saga| saga.0),
+            ty: one.input.row().input,
+            source: about.source.clone(),
+            happened: about.happened.into(),
+            causation: about.causation,
+            trace: about.trace.trace_id().and_then(|trace| trace.parse().ok()),
+            content: about.content,
+            because,
+            answer: receipt.map(|receipt| (receipt.status.into(), receipt.body.to_string())),
+        };
+        match one.claim {
+            Claim::Request { .. } => self.requests.push(row),
+            Claim::Event(_) | Claim::Answer(_) | Claim::Deadline { .. } => self.others.push(row),
+        }
     }
+
+    pub(super) fn add_to(&self, writing: &mut Writing, now: Timestamp) {
+        if !self.others.is_empty() {
+            let part = add_common(writing, CLAIM, &self.others);
+            part.bind(column(&self.others, |row| row.door))
+                .bind(column(&self.others, |row| row.causation))
+                .bind(column(&self.others, |row| day(row.id)))
+                .bind(OffsetDateTime::from(now))
+                .counted(Counted::Claims);
+        }
+        if !self.requests.is_empty() {
+            let part = add_common(writing, REQUEST, &self.requests);
+            part.bind(column(&self.requests, |row| row.answer.as_ref().map(|(status, _)| *status)))
+                .bind(column(&self.requests, |row| row.answer.as_ref().map(|(_, body)| body.as_str())))
+                .bind(OffsetDateTime::from(now))
+                .counted(Counted::Claims);
+        }
+    }
+}
+
+/// What both tables have.
+fn add_common<'w>(writing: &'w mut Writing, sql: &'static str, rows: &[Row]) -> Part<'w> {
+    writing
+        .add(sql)
+        .bind(column(rows, |row| row.id))
+        .bind(column(rows, |row| row.saga))
+        .bind(column(rows, |row| row.ty))
+        .bind(column(rows, |row| &*row.source))
+        .bind(column(rows, |row| row.happened))
+        .bind(column(rows, |row| row.trace))
+        .bind(column(rows, |row| row.content.as_ref().map(<[u8; 32]>::as_slice)))
+        .bind(column(rows, |row| row.because.as_deref()))
+}
+
+fn column<'r, T>(rows: &'r [Row], of: impl Fn(&'r Row) -> T) -> Vec<T> {
+    rows.iter().map(of).collect()
 }
 
 const fn door(claim: &Claim) -> &'static str {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use saga::{Context, Inputs as _, batch::Arrived};
-use sqlx::{PgPool, Postgres, pool::PoolConnection};
+use sqlx::PgPool;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{sleep, sleep_until, timeout},
@@ -20,7 +20,7 @@ use super::{
     door::{Kind, Waiting},
     effects::Effects,
     now,
-    transaction::{Fault, take},
+    transaction::{Fault, Held, take},
 };
 use crate::{
     admin::Denied,
@@ -105,7 +105,7 @@ impl<S: Service> Committer<S> {
         }
     }
 
-    async fn take(&self, waiting: impl Iterator<Item = Waiting<S>>, conn: &mut Option<PoolConnection<Postgres>>) {
+    async fn take(&self, waiting: impl Iterator<Item = Waiting<S>>, conn: &mut Option<Held>) {
         let start = Instant::now();
         let mut oldest = start;
         let (mut batch, mut answers) = (Batch { arrived: Vec::new(), about: Vec::new() }, Vec::new());
@@ -147,7 +147,7 @@ impl<S: Service> Committer<S> {
         batch: &Arc<Batch<S>>,
         part: Range<usize>,
         oldest: Instant,
-        conn: &mut Option<PoolConnection<Postgres>>,
+        conn: &mut Option<Held>,
     ) -> Result<Effects<S>, Error> {
         let (mut failures, mut panicked, mut looked_up) = (0_u32, false, part.len() > UNSEEN_MAX);
         loop {
@@ -191,20 +191,20 @@ impl<S: Service> Committer<S> {
         batch: &Arc<Batch<S>>,
         part: Range<usize>,
         looked_up: bool,
-        kept: &mut Option<PoolConnection<Postgres>>,
+        kept: &mut Option<Held>,
     ) -> Result<Option<Effects<S>>, Fault> {
-        let mut conn = match kept.take() {
-            Some(conn) => conn,
-            None => self.pool.acquire().await?,
+        let mut held = match kept.take() {
+            Some(held) => held,
+            None => Held::new(self.pool.acquire().await?),
         };
         let (batch, ctx) = (batch.clone(), Context { now: now(), patience: self.settings.patience });
         let transaction = async move {
-            let taken = timeout(TRANSACTION_MAX, take(&mut conn, &batch, part, &ctx, looked_up)).await;
+            let taken = timeout(TRANSACTION_MAX, take(&mut held, &batch, part, &ctx, looked_up)).await;
             let taken = taken.unwrap_or_else(|_| Err(Fault::Retry(format!("no end within {TRANSACTION_MAX:?}"))));
             let kept = if taken.is_ok() {
-                Some(conn)
+                Some(held)
             } else {
-                drop(conn.detach());
+                drop(held.conn.detach());
                 None
             };
             (taken, kept)

@@ -11,7 +11,7 @@ use sqlx::{PgConnection, PgPool};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{now, transaction::Fault};
+use super::{now, opening::Opening, transaction::Fault, writing::Writing};
 use crate::service::Service;
 
 crate::statements! {
@@ -61,22 +61,25 @@ pub(crate) async fn dry_run<S: Service>(pool: &PgPool, arrived: Arrived<S>, pati
 
 async fn foretell<S: Service>(conn: &mut PgConnection, arrived: Arrived<S>, patience: Duration) -> sqlx::Result<Foretold> {
     sqlx::raw_sql("begin").execute(&mut *conn).await?;
+    let mut opening = Opening::begun(conn);
     let claim = arrived.claim.id();
-    let before = if sqlx::query_scalar(CLAIMED).bind(claim).fetch_one(&mut *conn).await? {
+    let before = if sqlx::query_scalar(CLAIMED).bind(claim).fetch_one(opening.opened().await?).await? {
         HashSet::from([claim])
     } else {
         HashSet::<Uuid>::new()
     };
     let arrived = [arrived];
     let mut records = saga::batch::wanted(&arrived);
-    S::load(conn, &mut records).await?;
+    S::load(&mut opening, &mut records).await?;
     let ctx = Context { now: now(), patience };
     let verdict = saga::batch::decide(&mut records, &arrived, &before, &ctx).pop();
     // The rows are written too, so that what the database refuses is foretold, and taken back with the rest.
-    match S::save(conn, &records).await.map_err(Fault::from) {
+    let mut writing = Writing::default();
+    S::save(&mut writing, &records);
+    match writing.run(opening.opened().await?).await.map_err(Fault::from) {
         Err(Fault::Poison(why) | Fault::Panic(why)) => Ok(Foretold::bury(why)),
         Err(Fault::Retry(why) | Fault::Denied(why)) => Err(sqlx::Error::Protocol(why)),
-        Ok(()) => Ok(verdict.map_or_else(|| Foretold::bury("nothing was decided".to_owned()), Foretold::of)),
+        Ok(_) => Ok(verdict.map_or_else(|| Foretold::bury("nothing was decided".to_owned()), Foretold::of)),
     }
 }
 

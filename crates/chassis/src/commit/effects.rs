@@ -1,4 +1,4 @@
-//! What a batch brings about beside the service's own rows: gathered column by column, written in one statement.
+//! What a batch brings about beside the service's own rows: gathered, and written with them.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -21,6 +21,7 @@ use super::{
     claims::{Claimed, Claims},
     committer::Batch,
     transaction::Fault,
+    writing::{Counted, Writing},
 };
 use crate::{
     partitions::{bounds, day, late},
@@ -31,48 +32,30 @@ use crate::{
 /// An event with its headers is not larger, in bytes: the broker takes half as much again.
 const MESSAGE_MAX: usize = 256 * 1024;
 
+// Rows by id, no row twice, and the saga's own row is locked before any of its deadlines. Tables that are empty at times are met
+// by `= any`, for which there is but one plan: a join is planned for what was there then.
 crate::statements! {
-    /// Everything at once: rows by id, no row twice, and the saga's own row is locked before any of its deadlines. Tables that
-    /// are empty at times are met by `= any`, for which there is but one plan: a join is planned for what was there then.
-    WRITE = concat!("with said as (
-        insert into chassis.outbox (late, id, saga, type, body, causation, traceparent, tracestate, said_at)
-        select ", late!(), ", c.id, c.saga, c.type, convert_from(c.body, 'UTF8'), c.causation, c.traceparent, c.tracestate, $8
-        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::uuid[], $6::text[], $7::text[], $22::integer[])
+    SAY = concat!("insert into chassis.outbox (late, id, saga, type, body, causation, traceparent, tracestate, said_at)
+        select ", late!(), ", c.id, c.saga, c.type, convert_from(c.body, 'UTF8'), c.causation, c.traceparent, c.tracestate, $9
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::uuid[], $6::text[], $7::text[], $8::integer[])
             as c (id, saga, type, body, causation, traceparent, tracestate, day)
-        on conflict (id, late) do nothing returning id
-    ), pending as (
-        insert into chassis.outbox_pending (id) select unnest($1::uuid[]) on conflict (id) do nothing
-    ), asked as (
-        insert into chassis.intents (id, saga, call, causation, traceparent, tracestate, asked_at, due)
-        select i.id, i.saga, i.call::json, i.causation, i.traceparent, i.tracestate, $8, clock_timestamp() + make_interval(secs => $15)
-        from unnest($9::uuid[], $10::uuid[], $11::text[], $12::uuid[], $13::text[], $14::text[])
+        on conflict (id, late) do nothing returning id");
+
+    LIST = "insert into chassis.outbox_pending (id) select unnest($1::uuid[]) on conflict (id) do nothing";
+
+    ASK = "insert into chassis.intents (id, saga, call, causation, traceparent, tracestate, asked_at, due)
+        select i.id, i.saga, i.call::json, i.causation, i.traceparent, i.tracestate, $7, clock_timestamp() + make_interval(secs => $8)
+        from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[])
             as i (id, saga, call, causation, traceparent, tracestate)
-        on conflict (id) do nothing
-    ), answered as (
-        delete from chassis.intents where id = any($16::uuid[])
-    ), set as (
-        insert into chassis.deadlines (saga, name, at)
-        select * from unnest($17::uuid[], $18::text[], $19::timestamptz[])
-        on conflict (saga, name) do update set at = excluded.at
-    ), dropped as (
-        delete from chassis.deadlines where saga = any($20::uuid[])
-            and (saga, name) in (select gone.saga, gone.name from unnest($20::uuid[], $21::text[]) as gone (saga, name))
-    ), taken as (
-        select * from unnest($23::uuid[], $24::text[], $25::uuid[], $26::text[], $27::text[], $28::timestamptz[], $29::uuid[],
-                             $30::uuid[], $31::bytea[], $32::text[], $33::integer[], $34::integer[], $35::text[])
-            as c (id, door, saga, type, source, happened, causation, trace_id, content, because, day, status, body)
-    ), claimed as (
-        insert into chassis.claims (late, id, door, saga, type, source, happened, causation, trace_id, content, because, taken_at)
-        select ", late!(), ", id, door, saga, type, source, happened, causation, trace_id, content, because, $8
-        from taken as c where door <> 'command' order by id
-        on conflict (id, late) do nothing returning id
-    ), requested as (
-        insert into chassis.requests (id, fingerprint, saga, type, source, happened, trace_id, because, status, body, taken_at)
-        select id, content, saga, type, source, happened, trace_id, because, status, body, $8
-        from taken where door = 'command' order by id
-        on conflict (id) do nothing returning id
-    )
-    select (select count(*) from claimed) + (select count(*) from requested), (select count(*) from said)");
+        on conflict (id) do nothing";
+
+    ANSWER = "delete from chassis.intents where id = any($1::uuid[])";
+
+    SET = "insert into chassis.deadlines (saga, name, at) select * from unnest($1::uuid[], $2::text[], $3::timestamptz[])
+        on conflict (saga, name) do update set at = excluded.at";
+
+    DROP = "delete from chassis.deadlines where saga = any($1::uuid[])
+        and (saga, name) in (select gone.saga, gone.name from unnest($1::uuid[], $2::text[]) as gone (saga, name))";
 
     SAID_OTHERWISE = "select id from chassis.outbox where id = any($1::uuid[]) and id between $3 and $4
         and body <> convert_from(($2::bytea[])[array_position($1::uuid[], id)], 'UTF8')";
@@ -213,60 +196,73 @@ impl<S: Service> Effects<S> {
         told.filter_map(|said| Some((said.saga?, &*said.ty)))
     }
 
-    /// Writes all of it, unless some of it had been taken before.
-    pub(super) async fn write(&self, conn: &mut PgConnection) -> sqlx::Result<Written> {
-        if self.claims.ids.is_empty() && self.answered.is_empty() {
-            return Ok(Written::All);
+    /// Writes all of it with the service's own rows, unless some of it had been taken before.
+    pub(super) async fn write(&self, conn: &mut PgConnection, mut writing: Writing) -> sqlx::Result<Written> {
+        self.claims.add_to(&mut writing, self.now);
+        self.add_said(&mut writing);
+        self.add_calls(&mut writing);
+        self.add_deadlines(&mut writing);
+        let new = writing.run(conn).await?;
+        if new.claims != self.claims.len() {
+            return Ok(Written::Before);
         }
-        let claims = &self.claims;
+        if new.said != self.said.len() {
+            self.compare(conn).await?;
+        }
+        Ok(Written::All)
+    }
+
+    fn add_said(&self, writing: &mut Writing) {
         let said = &self.said;
-        let standing = || self.deadlines.iter().filter_map(|((saga, name), at)| Some((*saga, *name, (*at)?)));
-        let dropped = || self.deadlines.iter().filter(|(_, at)| at.is_none()).map(|(key, _)| key);
-        let written = sqlx::query_as::<_, (i64, i64)>(WRITE)
-            .bind(said.iter().map(|said| said.id.0).collect::<Vec<_>>())
+        if said.is_empty() {
+            return;
+        }
+        let ids: Vec<Uuid> = said.iter().map(|said| said.id.0).collect();
+        writing
+            .add(SAY)
+            .bind(&ids)
             .bind(said.iter().map(|said| said.saga.map(|saga| saga.0)).collect::<Vec<_>>())
             .bind(said.iter().map(|said| &*said.ty).collect::<Vec<_>>())
             .bind(said.iter().map(|said| &*said.body).collect::<Vec<_>>())
             .bind(said.iter().map(|said| said.causation).collect::<Vec<_>>())
             .bind(said.iter().map(|said| said.trace.traceparent.as_deref()).collect::<Vec<_>>())
             .bind(said.iter().map(|said| said.trace.tracestate.as_deref()).collect::<Vec<_>>())
+            .bind(ids.iter().copied().map(day).collect::<Vec<_>>())
             .bind(OffsetDateTime::from(self.now))
-            .bind(self.asked.iter().map(|asked| asked.id.0).collect::<Vec<_>>())
-            .bind(&self.intents.sagas)
-            .bind(&self.intents.calls)
-            .bind(&self.intents.causations)
-            .bind(self.asked.iter().map(|asked| asked.trace.traceparent.as_deref()).collect::<Vec<_>>())
-            .bind(self.asked.iter().map(|asked| asked.trace.tracestate.as_deref()).collect::<Vec<_>>())
-            .bind(HANDED_FOR.as_secs_f64())
-            .bind(&self.answered)
-            .bind(standing().map(|(saga, _, _)| saga).collect::<Vec<_>>())
-            .bind(standing().map(|(_, name, _)| name).collect::<Vec<_>>())
-            .bind(standing().map(|(_, _, at)| OffsetDateTime::from(at)).collect::<Vec<_>>())
-            .bind(dropped().map(|(saga, _)| *saga).collect::<Vec<_>>())
-            .bind(dropped().map(|(_, name)| *name).collect::<Vec<_>>())
-            .bind(said.iter().map(|said| day(said.id.0)).collect::<Vec<_>>())
-            .bind(&claims.ids)
-            .bind(&claims.doors)
-            .bind(&claims.sagas)
-            .bind(&claims.types)
-            .bind(&claims.sources)
-            .bind(&claims.happened)
-            .bind(&claims.causations)
-            .bind(&claims.traces)
-            .bind(claims.contents.iter().map(|content| content.as_ref().map(<[u8; 32]>::as_slice)).collect::<Vec<_>>())
-            .bind(&claims.because)
-            .bind(claims.ids.iter().copied().map(day).collect::<Vec<_>>())
-            .bind(&claims.statuses)
-            .bind(&claims.bodies);
-        let all = |count: i64, of: usize| usize::try_from(count).is_ok_and(|count| count == of);
-        let (claimed, written) = spanned("insert chassis.outbox", written.fetch_one(&mut *conn)).await?;
-        if !all(claimed, claims.ids.len()) {
-            return Ok(Written::Before);
+            .counted(Counted::Said);
+        writing.add(LIST).bind(ids);
+    }
+
+    fn add_calls(&self, writing: &mut Writing) {
+        let asked = &self.asked;
+        if !asked.is_empty() {
+            writing
+                .add(ASK)
+                .bind(asked.iter().map(|asked| asked.id.0).collect::<Vec<_>>())
+                .bind(&self.intents.sagas)
+                .bind(&self.intents.calls)
+                .bind(&self.intents.causations)
+                .bind(asked.iter().map(|asked| asked.trace.traceparent.as_deref()).collect::<Vec<_>>())
+                .bind(asked.iter().map(|asked| asked.trace.tracestate.as_deref()).collect::<Vec<_>>())
+                .bind(OffsetDateTime::from(self.now))
+                .bind(HANDED_FOR.as_secs_f64());
         }
-        if !all(written, said.len()) {
-            self.compare(conn).await?;
+        if !self.answered.is_empty() {
+            writing.add(ANSWER).bind(&self.answered);
         }
-        Ok(Written::All)
+    }
+
+    fn add_deadlines(&self, writing: &mut Writing) {
+        let (sagas, (names, ats)): (Vec<Uuid>, (Vec<&str>, Vec<OffsetDateTime>)) =
+            self.deadlines.iter().filter_map(|((saga, name), at)| Some((*saga, (*name, OffsetDateTime::from((*at)?))))).unzip();
+        if !sagas.is_empty() {
+            writing.add(SET).bind(sagas).bind(names).bind(ats);
+        }
+        let (sagas, names): (Vec<Uuid>, Vec<&str>) =
+            self.deadlines.iter().filter(|(_, at)| at.is_none()).map(|(key, _)| *key).unzip();
+        if !sagas.is_empty() {
+            writing.add(DROP).bind(sagas).bind(names);
+        }
     }
 
     /// Some of it had been said before: the same, one hopes.

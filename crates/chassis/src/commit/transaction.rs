@@ -6,12 +6,13 @@ use saga::{
     Context,
     batch::{decide, decide_unseen, wanted},
 };
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, pool::PoolConnection};
 
 use super::{
-    claims::{Claimed, begin, look, moved_deadlines},
+    claims::{Claimed, look, moved_deadlines, open},
     committer::Batch,
     effects::{Effects, Written},
+    writing::Writing,
 };
 use crate::{
     failpoint::{self, Boundary},
@@ -54,24 +55,40 @@ impl From<std::io::Error> for Fault {
 /// else can be said in such a transaction: so something else is said first, and fails.
 const COMMIT: &str = "select 1; commit";
 
+/// A committer's connection.
+pub(super) struct Held {
+    pub(super) conn: PoolConnection<Postgres>,
+    /// What it knows by name: see [`Opening`](super::Opening).
+    pub(super) prepared: Vec<&'static str>,
+}
+
+impl Held {
+    pub(super) fn new(mut conn: PoolConnection<Postgres>) -> Self {
+        // Whoever got it from the pool would not know what it knows.
+        conn.close_on_drop();
+        Self { conn, prepared: Vec::new() }
+    }
+}
+
 /// Takes that part of the batch. `looked_up`: whether the claims are asked for first. Nearly all that comes is new, so it is
 /// decided as if it were, and its claims tell when they are written. None: something of it was taken before, or would be
 /// refused, which may be a repeat; all of it was taken back, and is to be looked up.
 ///
 /// When this fails the connection is to be closed: what became of it is known by the claims.
 pub(super) async fn take<S: Service>(
-    conn: &mut PgConnection,
+    held: &mut Held,
     batch: &Batch<S>,
     range: Range<usize>,
     ctx: &Context,
     looked_up: bool,
 ) -> Result<Option<Effects<S>>, Fault> {
     let arrived = &batch.arrived[range.clone()];
-    begin(conn, arrived).await?;
-    Boundary::Claim.before().reached().await?;
-    let mut claimed = if looked_up { look(conn, batch, range.clone()).await? } else { Claimed::default() };
+    let mut opening = open(held, arrived);
+    let mut claimed = if looked_up { look(opening.opened().await?, batch, range.clone()).await? } else { Claimed::default() };
     let mut records = wanted(arrived);
-    S::load(conn, &mut records).await?;
+    S::load(&mut opening, &mut records).await?;
+    let conn = opening.opened().await?;
+    Boundary::Claim.before().reached().await?;
     moved_deadlines(conn, arrived, &mut claimed).await?;
     failpoint::verb(arrived);
     let verdicts = if looked_up {
@@ -81,8 +98,9 @@ pub(super) async fn take<S: Service>(
     };
     let Some(verdicts) = verdicts else { return taken_back(conn).await };
     let effects = Effects::of(batch, range, verdicts, &claimed, ctx.now)?;
-    S::save(conn, &records).await?;
-    match effects.write(conn).await? {
+    let mut writing = Writing::default();
+    S::save(&mut writing, &records);
+    match effects.write(conn, writing).await? {
         Written::All => {}
         Written::Before if looked_up => return Err(Fault::Retry("something was taken since it was looked up".to_owned())),
         Written::Before => return taken_back(conn).await,
