@@ -53,8 +53,13 @@ impl Drop for Reaper {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::stack::process::{Launch, Process, StopWith};
+    use crate::stack::{
+        process::{Launch, Process, StopWith},
+        wait::eventually,
+    };
 
     #[tokio::test]
     async fn it_kills_what_is_written_down_and_removes_the_directory() {
@@ -72,7 +77,9 @@ mod tests {
         let process = Process::start(&launch, &dir.join("log"), &run.join("sleeper")).expect("started");
         assert!(process.is_alive());
         drop(reaper);
-        assert!(!process.is_alive());
         assert!(!dir.exists());
+        // It has been told to end, by a signal that it cannot refuse; that takes a moment.
+        let ended = || std::future::ready(if process.is_alive() { Err("it is alive") } else { Ok(()) });
+        eventually("its end", Duration::from_secs(10), ended).await.expect("it ended");
     }
 }
