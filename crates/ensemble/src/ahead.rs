@@ -29,10 +29,6 @@ pub async fn build(services: &[Service]) -> anyhow::Result<HashMap<Service, Path
     cargo.env("CARGO_BUILD_BUILD_DIR", target()).env("CARGO_TARGET_DIR", tree.dir().join("target"));
     // The lock names this version: it is changed, and nothing else in it, for nothing new is asked for.
     cargo.arg("--offline");
-    // Domains are optimised for the search of their states, and the whole shell with them: here nothing is searched.
-    for service in services {
-        cargo.args(["--config", &format!("profile.dev.package.{service}.opt-level=0")]);
-    }
     let programs = built(&mut cargo, services.iter().copied().map(Part::from).collect()).await?;
     step.done("programs built, a version ahead");
     let of = |service: Service| programs.get(&service.into()).map(|program| (service, program.clone()));
