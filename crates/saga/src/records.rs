@@ -41,13 +41,6 @@ impl<R> Slot<R> {
     const fn stored(row: R) -> Self {
         Self { loaded: true, stored: true, now: row, loaded_as: None, before: None }
     }
-
-    fn absent() -> Self
-    where
-        R: Default,
-    {
-        Self { loaded: true, stored: false, now: R::default(), loaded_as: None, before: None }
-    }
 }
 
 impl<R: Default + PartialEq> Slot<R> {
@@ -139,7 +132,10 @@ impl<K: Ord + Clone + Debug, R: Default + Clone + PartialEq> Table<K, R> {
     /// [`Records::load`] of one table.
     pub fn load(&mut self, from: &Self) {
         for (key, slot) in self.rows.iter_mut().filter(|(_, slot)| !slot.loaded) {
-            *slot = from.rows.get(key).map_or_else(Slot::absent, |found| Slot::stored(found.now.clone()));
+            if let Some(found) = from.rows.get(key) {
+                *slot = Slot::stored(found.now.clone());
+            }
+            slot.loaded = true;
         }
     }
 

@@ -216,10 +216,6 @@ impl<P: Actor> Simulated<P> {
         };
         match decide_unseen(&mut rows, arrived, &none, ctx) {
             Some(verdicts) if arrived.iter().zip(&verdicts).all(is_new) => (rows, verdicts),
-            // Of repeats alone nothing comes, whatever the rows say.
-            _ if arrived.iter().all(|one| self.claims.contains(&one.claim.id())) => {
-                (P::Records::default(), arrived.iter().map(|_| Verdict::Repeated).collect())
-            }
             Some(_) | None => {
                 let mut rows = loaded();
                 let verdicts = decide(&mut rows, arrived, &self.claims, ctx);
