@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use async_nats::HeaderMap;
 use chassis::failpoint::{Boundary, Failpoint};
 use ensemble::{Options, Service};
@@ -17,7 +17,7 @@ use tests::{
     eventually, eventually_paced,
 };
 use tokio::{
-    sync::watch,
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{MissedTickBehavior, interval},
 };
 use uuid::Uuid;
@@ -31,8 +31,10 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(480);
 /// Between two times thirty orders, so that there is always something to do and never too much.
 const AGAIN: Duration = Duration::from_secs(4);
-/// So many times thirty at once, at most: all that are under way are looked at, by a service that is busy dying.
-const UNDER_WAY_MAX: usize = 6;
+/// So many orders at once, at most: all that are under way are looked at, by a service that is busy dying. Orders, not rounds of
+/// them: one that waits for long does not keep the services from what they are to die of.
+const UNDER_WAY_MAX: usize = 6 * THIRTY;
+const THIRTY: usize = 30;
 /// Between two looks at one order: hundreds are looked at together, by a service that is busy dying.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -97,9 +99,10 @@ async fn walk(world: Arc<World>) -> anyhow::Result<()> {
         walked.send_replace(true);
         ended
     };
-    let (_, mut rounds) = try_join(walks, until(&world, walking)).await?;
+    let places = Arc::new(Semaphore::new(UNDER_WAY_MAX));
+    let (_, mut rounds) = try_join(walks, until(&world, &places, walking)).await?;
     // Once more where nothing is in the way, so that each path is taken to its own end.
-    rounds.push(Round::begin(&world).await?);
+    rounds.push(Round::begin(&world, thirty_of(&places).await?).await?);
     let mut ends: BTreeMap<String, usize> = BTreeMap::new();
     for round in rounds {
         for screen in round.orders.await?? {
@@ -126,29 +129,35 @@ struct Round {
 }
 
 impl Round {
-    async fn begin(world: &Arc<World>) -> anyhow::Result<Self> {
+    /// `places` are as many as there are orders, and each gives its own back as it ends.
+    async fn begin(world: &Arc<World>, mut places: OwnedSemaphorePermit) -> anyhow::Result<Self> {
         let (world_of_these, orders) = (world.clone(), thirty(world).await?);
         let orders = async move {
-            let going = orders.iter().map(|(basket, then)| goes(&world_of_these, basket, *then));
+            let going = orders.iter().map(|(basket, then)| {
+                let (place, world) = (places.split(1), &world_of_these);
+                async move {
+                    let _place = place.context("a place for each")?;
+                    goes(world, basket, *then).await
+                }
+            });
             join_all(going).await.into_iter().collect()
         };
         Ok(Self { orders: tokio::spawn(orders), letters: nobody_can_take(world).await? })
     }
 }
 
+async fn thirty_of(places: &Arc<Semaphore>) -> anyhow::Result<OwnedSemaphorePermit> {
+    Ok(places.clone().acquire_many_owned(THIRTY.try_into()?).await?)
+}
+
 /// Round after round until all is walked.
-async fn until(world: &Arc<World>, mut walked: watch::Receiver<bool>) -> anyhow::Result<Vec<Round>> {
+async fn until(world: &Arc<World>, places: &Arc<Semaphore>, mut walked: watch::Receiver<bool>) -> anyhow::Result<Vec<Round>> {
     let (mut rounds, mut again) = (Vec::<Round>::new(), interval(AGAIN));
     again.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !*walked.borrow() {
         tokio::select! {
             changed = walked.changed() => changed?,
-            _ = again.tick() => {
-                let under_way = rounds.iter().filter(|round| !round.orders.is_finished()).count();
-                if under_way < UNDER_WAY_MAX {
-                    rounds.push(Round::begin(world).await?);
-                }
-            }
+            places = async { again.tick().await; thirty_of(places).await } => rounds.push(Round::begin(world, places?).await?),
         }
     }
     Ok(rounds)
@@ -182,7 +191,7 @@ async fn thirty(world: &World) -> anyhow::Result<Vec<(Basket, Then)>> {
         (4, tea(), Then::Dispatch),
     ];
     let orders: Vec<_> = set.iter().flat_map(|(times, basket, then)| vec![(basket.clone(), *then); *times]).collect();
-    ensure!(orders.len() == 30, "{} orders", orders.len());
+    ensure!(orders.len() == THIRTY, "{} orders", orders.len());
     Ok(orders)
 }
 

@@ -80,9 +80,15 @@ impl Part {
 
     /// Whether its program is built from this workspace.
     pub const fn is_ours(self) -> bool {
+        self.package().is_some()
+    }
+
+    /// The package of this workspace that its program is built from.
+    pub(crate) const fn package(self) -> Option<&'static str> {
         match self {
-            Self::Postgres | Self::Nats => false,
-            Self::Partners | Self::Service(_) => true,
+            Self::Postgres | Self::Nats => None,
+            Self::Partners => Some("partners"),
+            Self::Service(_) => Some("programs"),
         }
     }
 }

@@ -90,8 +90,8 @@ pub(crate) async fn build(parts: &[Part], profile: Profile, talk: &Talk) -> anyh
     cargo.arg("--locked");
     if profile == Profile::Release {
         // As it is shipped: without the features that the tests add.
-        for part in &ours {
-            cargo.args(["--package", part.name()]);
+        for package in ours.iter().filter_map(|part| part.package()) {
+            cargo.args(["--package", package]);
         }
     }
     let binaries = built(&mut cargo, ours).await?;
