@@ -37,6 +37,9 @@ pub struct Settings {
 
 /// So long somebody waits for a connection; then the compartment is full, or the database is away.
 const ACQUIRE_MAX: Duration = Duration::from_secs(2);
+/// A committer has nobody beside it, so it waits for a connection that is being made. One that is given up is begun anew, and a
+/// service that is overrun would never get one, for it is overrun by those who wait for what this committer does not do.
+const DOOR_ACQUIRE_MAX: Duration = Duration::from_secs(5);
 const PING_MAX: u32 = 1;
 /// For each committer one in use, and one while a broken one is being replaced.
 const DOOR_MAX: u32 = 2;
@@ -70,7 +73,10 @@ impl Pools {
         let by_key = options.clone().options([("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan")]);
         // Only committers begin transactions, and only their connections can come back inside one.
         let pool = |max| watched(pool(max), intake);
-        let door = || pool(DOOR_MAX).after_release(|conn, _| Box::pin(is_idle(conn))).connect_lazy_with(by_key.clone());
+        let door = || {
+            let pool = pool(DOOR_MAX).acquire_timeout(DOOR_ACQUIRE_MAX).acquire_slow_threshold(DOOR_ACQUIRE_MAX);
+            pool.after_release(|conn, _| Box::pin(is_idle(conn))).connect_lazy_with(by_key.clone())
+        };
         Ok(Self {
             doors: std::array::from_fn(|_| door()),
             reads: pool(settings.database_readers_max).connect_lazy_with(options.clone()),

@@ -10,6 +10,11 @@ use crate::part::{Part, Service};
 use crate::stack::addresses::Addresses;
 
 const PAUSE: Duration = Duration::from_millis(25);
+/// What has been waited for for long is asked for less often, up to so seldom: hundreds who go on asking a service that is not
+/// well keep it from getting well.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Of what has been waited so far; so much later than it could, at most, a wait ends.
+const PAUSE_SHARE: u32 = 8;
 
 /// Tries until it succeeds or the deadline has passed; the error is what the last try saw.
 pub(crate) async fn until<T, F>(deadline: Instant, attempt: impl FnMut() -> F) -> anyhow::Result<T>
@@ -23,11 +28,12 @@ async fn until_paced<T, F>(deadline: Instant, pause: Duration, mut attempt: impl
 where
     F: Future<Output = Result<T, String>>,
 {
+    let since = Instant::now();
     loop {
         match attempt().await {
             Ok(value) => return Ok(value),
             Err(seen) if Instant::now() >= deadline => bail!(seen),
-            Err(_) => tokio::time::sleep(pause).await,
+            Err(_) => tokio::time::sleep((since.elapsed() / PAUSE_SHARE).clamp(pause, pause.max(PAUSE_MAX))).await,
         }
     }
 }
