@@ -5,6 +5,7 @@ use std::{future::Future, str::FromStr as _, time::Duration};
 use anyhow::Context as _;
 use backon::{ExponentialBuilder, Retryable as _};
 use clap::Args;
+use futures_util::future::join_all;
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
     Connection as _, PgConnection, PgPool, Row as _,
@@ -88,6 +89,16 @@ impl Pools {
             ping: pool(PING_MAX).connect_lazy_with(options),
             denied: Denied::by("postgres"),
         })
+    }
+
+    /// Opens one connection for each purpose, before anybody is served. Whoever waits too long for one gives up, and it is
+    /// begun anew: a service that is overrun from its first moment would never have any.
+    pub(crate) async fn open(&self) {
+        let single = [&self.reads, &self.log, &self.background, &self.publisher, &self.ping];
+        let opened = join_all(self.doors.iter().chain(single).map(|pool| async { pool.acquire().await.map(drop) })).await;
+        for error in opened.into_iter().filter_map(Result::err) {
+            tracing::info!(%error, "a connection is opened when somebody needs it");
+        }
     }
 
     /// Those of that door.

@@ -116,6 +116,7 @@ async fn start<S: Service>(
     let router = admin::router(health, metrics.clone(), admin::operators::routes(desk.clone()));
     shutdown.spawn_worker("admin", served(admin::serve(operators, router, shutdown.work())));
     migrate(&config.postgres, S::migrations, config.partitions.retention).await?;
+    pools.open().await;
     keep_partitions::<S>(&config, &pools, &metrics, shutdown)?;
 
     let rooms = open_doors::<S>(&config, &pools, &broker, &intake, &metrics, shutdown);
