@@ -33,10 +33,11 @@ const PATIENCE: Duration = Duration::from_secs(480);
 const AGAIN: Duration = Duration::from_secs(4);
 /// So many orders at once, at most: all that are under way are looked at, by a service that is busy dying. Orders, not rounds of
 /// them: one that waits for long does not keep the services from what they are to die of.
-const UNDER_WAY_MAX: usize = 6 * THIRTY;
+const UNDER_WAY_MAX: usize = 4 * THIRTY;
 const THIRTY: usize = 30;
-/// Between two looks at one order: hundreds are looked at together, by a service that is busy dying.
-const LOOK: Duration = Duration::from_secs(1);
+/// Between two looks at one order, at least: a hundred are looked at together, by a service that is busy dying, and each look asks
+/// all four.
+const LOOK: Duration = Duration::from_secs(2);
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![alone("crash_points::every_failpoint_and_every_mishap_on_thirty_orders_that_take_every_path", options, walk)]

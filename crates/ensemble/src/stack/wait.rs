@@ -12,7 +12,7 @@ use crate::stack::addresses::Addresses;
 const PAUSE: Duration = Duration::from_millis(25);
 /// What has been waited for for long is asked for less often, up to so seldom: hundreds who go on asking a service that is not
 /// well keep it from getting well.
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Of what has been waited so far; so much later than it could, at most, a wait ends.
 const PAUSE_SHARE: u32 = 8;
 
