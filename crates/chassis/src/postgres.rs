@@ -73,13 +73,10 @@ impl Pools {
         // a scan, also not while a table is empty. Planned anew each time, the planning would cost as much as the rest.
         let by_key = options.clone().options([("enable_seqscan", "off"), ("plan_cache_mode", "force_generic_plan")]);
         // Only committers begin transactions, and only their connections can come back inside one.
-        let pool = |max| watched(pool(max), intake);
-        let door = || {
-            let pool = pool(DOOR_MAX).acquire_timeout(DOOR_ACQUIRE_MAX).acquire_slow_threshold(DOOR_ACQUIRE_MAX);
-            pool.after_release(|conn, _| Box::pin(is_idle(conn))).connect_lazy_with(by_key.clone())
-        };
+        let door = watched(pool(DOOR_MAX, DOOR_ACQUIRE_MAX), intake).after_release(|conn, _| Box::pin(is_idle(conn)));
+        let pool = |max| watched(pool(max, ACQUIRE_MAX), intake);
         Ok(Self {
-            doors: std::array::from_fn(|_| door()),
+            doors: std::array::from_fn(|_| door.clone().connect_lazy_with(by_key.clone())),
             reads: pool(settings.database_readers_max).connect_lazy_with(options.clone()),
             log: pool(settings.database_readers_max).connect_lazy_with(by_key.clone()),
             background: pool(BACKGROUND_MAX).connect_lazy_with(options.clone()),
@@ -131,11 +128,11 @@ fn watched(pool: PgPoolOptions, intake: &Intake) -> PgPoolOptions {
     })
 }
 
-fn pool(max: u32) -> PgPoolOptions {
+fn pool(max: u32, acquire_max: Duration) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(max)
-        .acquire_timeout(ACQUIRE_MAX)
-        .acquire_slow_threshold(ACQUIRE_MAX)
+        .acquire_timeout(acquire_max)
+        .acquire_slow_threshold(acquire_max)
         // Asked before each use, a connection that is busy all the time would be asked more than it is used.
         .test_before_acquire(false)
         .before_acquire(|conn, known| Box::pin(is_alive(conn, known.idle_for)))
