@@ -310,6 +310,8 @@ impl Broker {
             max_deliver: -1,
             max_ack_pending: ACK_PENDING_MAX,
             filter_subject: subject(event.name),
+            // Where the reader stands is in its own database; what a broker has kept over a restart would be doubted anyway.
+            memory_storage: true,
             ..pull::Config::default()
         }
     }

@@ -48,7 +48,7 @@ pub(super) fn of_stream(is: &stream::Config, declared: &stream::Config) -> Vec<D
 pub(super) fn of_consumer(is: &consumer::Config, declared: &consumer::Config) -> Vec<Drift> {
     differing!(is, declared; deliver_subject, ack_policy, ack_wait, max_deliver, max_ack_pending, filter_subject,
         filter_subjects, backoff, headers_only, replay_policy, rate_limit, inactive_threshold, max_batch, max_bytes,
-        max_expires)
+        max_expires, memory_storage)
 }
 
 #[cfg(test)]

@@ -115,7 +115,7 @@ impl<S: Service> Inbox<S> {
         };
         if let Some(why) = doubt(&Known { position: highest.clone(), ..known }, &seen, there.as_deref()) {
             self.metrics.rebuilt(&name, why.code());
-            return self.make_anew(event, &name, why).await;
+            return self.make_anew(event, &name, why, is.is_some()).await;
         }
         let Some(is) = is else { return Ok(()) };
         self.mend(event, &name, &is).await?;
@@ -134,18 +134,19 @@ impl<S: Service> Inbox<S> {
         Ok(durable::advance(&mut conn, &name, &to, &worth_keeping(&all), token).await?)
     }
 
-    async fn make_anew(&self, event: &'static EventInfo, name: &str, why: Doubt) -> Result<(), NotHad> {
+    async fn make_anew(&self, event: &'static EventInfo, name: &str, why: Doubt, is_there: bool) -> Result<(), NotHad> {
         const IN_DOUBT: &str = "a durable is in doubt: it is made anew where its reader stands";
         match why {
             // Nobody has touched it, and most likely nothing is wrong with it.
             Doubt::ServerRestarted => tracing::info!(durable = name, why = why.code(), "{IN_DOUBT}"),
             _ => tracing::warn!(durable = name, why = why.code(), "{IN_DOUBT}"),
         }
-        match why {
+        if is_there {
+            durable::make_anew(&self.broker, &self.pool, event).await?;
+        } else {
             // Its reader may have been quicker.
-            Doubt::Gone => durable::have(&self.broker, &self.pool, event).await?,
-            _ => durable::make_anew(&self.broker, &self.pool, event).await?,
-        };
+            durable::have(&self.broker, &self.pool, event).await?;
+        }
         Ok(())
     }
 

@@ -185,6 +185,26 @@ impl Broker {
         self.jetstream.delete_consumer_from_stream(name, stream).await.map(drop).context("the durable cannot be deleted")
     }
 
+    /// Makes a durable anew, on the server's disk, to begin with what comes next.
+    ///
+    /// # Errors
+    /// When it is not there, or the server refuses.
+    pub async fn keep_durable_on_disk(&self, stream: &str, name: &str) -> anyhow::Result<()> {
+        let is = self.durable(stream, name).await?.config;
+        self.delete_durable(stream, name).await?;
+        let config = pull::Config {
+            durable_name: is.durable_name,
+            ack_policy: is.ack_policy,
+            ack_wait: is.ack_wait,
+            max_ack_pending: is.max_ack_pending,
+            filter_subject: is.filter_subject,
+            deliver_policy: DeliverPolicy::New,
+            ..pull::Config::default()
+        };
+        let made = self.jetstream.create_consumer_on_stream(config, stream).await;
+        made.map(drop).context("the durable cannot be made")
+    }
+
     /// Makes a durable of that name and subject that begins with what comes next.
     ///
     /// # Errors

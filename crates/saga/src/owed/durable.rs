@@ -48,8 +48,8 @@ pub enum Doubt {
     OtherStream,
     /// It is another one of the same name, and may have begun anywhere.
     OtherDurable,
-    /// The server lived anew, maybe with an older stream beside a newer durable: of two stores, neither is synced with the
-    /// other.
+    /// The server lived anew. It keeps durables in memory; one that it still had on disk may stand beside an older stream, for
+    /// of two stores neither is synced with the other.
     ServerRestarted,
     /// The stream ends before what was taken from it.
     StreamShorter,
@@ -77,14 +77,14 @@ impl Doubt {
 
 /// What is in doubt about a durable; `there` is what its stream holds where the reader's position is.
 pub fn doubt(known: &Known, seen: &Seen, there: Option<&str>) -> Option<Doubt> {
-    let Some(created) = seen.created else { return Some(Doubt::Gone) };
     if seen.stream_created != known.stream_created {
         return Some(Doubt::OtherStream);
     }
-    // First, for a server that lives anew may give its durables another moment of birth.
+    // First, for a server that lives anew has forgotten its durables, or may give them another moment of birth.
     if seen.server != known.server {
         return Some(Doubt::ServerRestarted);
     }
+    let Some(created) = seen.created else { return Some(Doubt::Gone) };
     if created != known.created {
         return Some(Doubt::OtherDurable);
     }
@@ -145,6 +145,8 @@ mod tests {
         assert_eq!(found(Seen { stream_created: 3, ..seen() }, Some("x")), Some(Doubt::OtherStream));
         assert_eq!(found(Seen { created: Some(3), ..seen() }, Some("x")), Some(Doubt::OtherDurable));
         assert_eq!(found(Seen { server: "b".into(), ..seen() }, Some("x")), Some(Doubt::ServerRestarted));
+        let forgotten = Seen { server: "b".into(), created: None, ..seen() };
+        assert_eq!(found(forgotten, Some("x")), Some(Doubt::ServerRestarted), "nobody has deleted it");
         assert_eq!(found(Seen { last: 6, delivered: 5, ..seen() }, None), Some(Doubt::StreamShorter));
         assert_eq!(found(Seen { last: 8, ..seen() }, Some("x")), Some(Doubt::Ahead));
         assert_eq!(found(seen(), Some("y")), Some(Doubt::Refilled));
