@@ -17,7 +17,8 @@ use crate::world::{Shared, Trials, World};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Nobody compares streams, or looks at durables, until [`FREE`].
-const HOLD: &str = "update chassis.leases set holder = 'nobody', token = token + 1, expires = clock_timestamp() + interval '1 hour'
+const HOLD: &str =
+    "update chassis.leases set holder = 'nobody', token = token + 1, expires = clock_timestamp() + interval '1 hour'
     where job = 'reconcile'";
 const FREE: &str = "update chassis.leases set expires = clock_timestamp() where job = 'reconcile'";
 

@@ -155,7 +155,7 @@ impl Stack {
                 self.wait_until_ready(part).await?;
             }
         }
-        Ok(())
+        wait::until_stocked(Instant::now() + READY_WITHIN, parts, &self.native.addresses).await
     }
 
     async fn make(&self, part: Part) -> anyhow::Result<Home> {

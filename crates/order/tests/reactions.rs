@@ -22,6 +22,20 @@ fn repeated() {
     assert_eq!(saga::trials::repeated(&examples()), Vec::<String>::new());
 }
 
+/// As the chassis and the checker are told: what is over is left alone, and who waits is asked about again.
+#[test]
+fn an_order_is_over_when_nothing_changes_it_and_waits_while_its_deadline_asks_again() {
+    let examples = examples();
+    let placed = examples.states.iter().filter(|orders| orders.orders.get(&ORDER).is_some_and(Option::is_some));
+    for before in placed {
+        let changes = |(_, input): &(&str, Input)| standing(&attempt::<Order>(before, input).after) != standing(before);
+        assert_eq!(!examples.inputs.iter().any(changes), standing(before).is_over(), "{:?}", standing(before));
+        let asked = attempt::<Order>(before, &Input::Overdue(Overdue { order: ORDER }));
+        let again = asked.taken().is_some_and(|taken| taken.wakes.iter().any(|wake| wake.at.is_some()));
+        assert_eq!(again, standing(before).waits(), "{:?}", standing(before));
+    }
+}
+
 fn after(before: &Orders, input: impl Into<Event>) -> Tried<Order> {
     attempt::<Order>(before, &Input::hear(input.into()).expect("an event that order hears"))
 }

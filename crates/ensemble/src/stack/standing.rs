@@ -246,7 +246,7 @@ impl Standing {
             }
             step.done("ready");
         }
-        Ok(())
+        wait::until_stocked(deadline, parts, &self.native.addresses).await
     }
 
     /// Known of processes only: a container is started again.

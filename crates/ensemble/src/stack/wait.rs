@@ -87,6 +87,32 @@ pub(crate) async fn probe(part: Part, addresses: &Addresses) -> anyhow::Result<(
     Ok(())
 }
 
+/// Until order knows of every product, where it and inventory are both among the parts: what inventory brings along is announced
+/// as everything is, and arrives a moment after both are ready.
+///
+/// # Errors
+/// When it knows of fewer by then, or a database does not answer.
+pub(crate) async fn until_stocked(deadline: Instant, parts: &[Part], addresses: &Addresses) -> anyhow::Result<()> {
+    if ![Service::Order, Service::Inventory].iter().all(|service| parts.contains(&Part::Service(*service))) {
+        return Ok(());
+    }
+    until(deadline, || async { knows_products(addresses).await.map_err(|seen| format!("{seen:#}")) }).await
+}
+
+async fn knows_products(addresses: &Addresses) -> anyhow::Result<()> {
+    let there = rows("select count(*) from stock", Service::Inventory, addresses).await?;
+    let known = rows("select count(*) from catalog", Service::Order, addresses).await?;
+    if known >= there { Ok(()) } else { bail!("order knows of {known} products, and inventory has {there}") }
+}
+
+async fn rows(count: &'static str, of: Service, addresses: &Addresses) -> anyhow::Result<i64> {
+    let connected = PgConnection::connect(&addresses.database_url(of)).await;
+    let mut connection = connected.with_context(|| format!("the database of {of}"))?;
+    let rows = sqlx::query_scalar(count).fetch_one(&mut connection).await?;
+    connection.close().await?;
+    Ok(rows)
+}
+
 /// The server answers before its databases are made, so what is asked is a service's own database. The last one
 /// that the script makes.
 async fn databases(addresses: &Addresses) -> anyhow::Result<()> {
