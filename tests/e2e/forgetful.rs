@@ -275,18 +275,24 @@ async fn durables_by_hand(world: Arc<World>, broker: Broker) -> anyhow::Result<(
     Ok(())
 }
 
+/// Until [`FREE`], neither at the stream nor at the durables: who led has noticed that he does not.
+async fn nobody_looks(world: &World, service: Service) -> anyhow::Result<()> {
+    sqlx::query(HOLD).execute(&mut database(world, service).await?).await?;
+    eventually(&format!("{service} to lead no more"), PATIENCE, || async {
+        let leads = world.operator(service).metric("ensemble_lease_held{job=\"reconcile\"}").await?;
+        ensure!(leads == 0.0, "it leads");
+        Ok(())
+    })
+    .await
+}
+
 /// Durables that an earlier version kept on the broker's disk, beside streams that are older: their state is as it was last
 /// written. Nobody looks at them before.
 async fn durables_ahead(world: Arc<World>, broker: Broker) -> anyhow::Result<()> {
     /// Than what is ordered meanwhile: the streams are not to catch up.
     const MORE: usize = 64;
     for service in Service::ALL {
-        sqlx::query(HOLD).execute(&mut database(&world, service).await?).await?;
-    }
-    for service in Service::ALL {
-        let what = format!("{service} to lead no more");
-        let leads = || async { world.operator(service).metric("ensemble_lease_held{job=\"reconcile\"}").await };
-        eventually(&what, PATIENCE, || async { Ok(ensure!(leads().await? == 0.0, "it leads")) }).await?;
+        nobody_looks(&world, service).await?;
     }
     for service in Service::ALL {
         for durable in broker.durables(&of(service)).await? {
@@ -359,8 +365,8 @@ async fn full(world: Arc<World>, broker: Broker) -> anyhow::Result<()> {
 
 /// The broker remembers the id of what it no longer holds. Nobody reconciles meanwhile, so only the publisher can find out.
 async fn never_stored(world: Arc<World>, broker: Broker) -> anyhow::Result<()> {
+    nobody_looks(&world, Service::Inventory).await?;
     let mut db = database(&world, Service::Inventory).await?;
-    sqlx::query(HOLD).execute(&mut db).await?;
     world.stack.lock().await.stop(Service::Payment).await?;
     let before = broker.events("INVENTORY").await?;
     let orders = placed(&world, 1).await?;
@@ -370,6 +376,14 @@ async fn never_stored(world: Arc<World>, broker: Broker) -> anyhow::Result<()> {
     })
     .await?;
     broker.delete_message("INVENTORY", sequence).await?;
+    eventually("it to be struck off", PATIENCE, || async {
+        let pending = "select exists (select from chassis.outbox_pending where id = $1)";
+        let mut db = database(&world, Service::Inventory).await?;
+        let pending: bool = sqlx::query_scalar(pending).bind(event).fetch_one(&mut db).await?;
+        ensure!(!pending, "it is pending");
+        Ok(())
+    })
+    .await?;
     sqlx::query("insert into chassis.outbox_pending (id) values ($1)").bind(event).execute(&mut db).await?;
     world.stack.lock().await.start_part(Service::Payment).await?;
     come_to_rest(orders).await?;
