@@ -6,16 +6,14 @@ mod till;
 
 use std::collections::HashSet;
 
-use events::{EventId, OrderId, Reason, ShipmentCancelled, ShipmentRefused};
+use events::{EventId, Reason, ShipmentCancelled, ShipmentRefused};
 use saga::{
     Answered, Claim, Records as _,
     batch::{Arrived, Verdict, decide, decide_unseen, wanted},
     examples::CONTEXT,
 };
-use till::{Close, Drawer, HoldMoney, Input, Mistake, Payment, Till};
+use till::{Close, Drawer, HoldMoney, Input, Mistake, ORDER, Payment, Till, kept};
 use uuid::Uuid;
-
-const ORDER: OrderId = OrderId(uuid::uuid!("01935d3e-8000-7000-8000-000000000001"));
 
 fn comes(id: u128, input: Input) -> Arrived<Payment> {
     Arrived { claim: Claim::Event(EventId(Uuid::from_u128(id))), input }
@@ -31,11 +29,8 @@ fn too_early() -> Input {
 }
 
 fn loaded(arrived: &[Arrived<Payment>], drawer: Drawer) -> Till {
-    let mut store = Till::default();
-    store.drawers.put(ORDER, drawer);
-    store.mistake.put((), Mistake::None);
     let mut rows = wanted(arrived);
-    rows.load(&store);
+    rows.load(&kept(drawer, Mistake::None));
     rows
 }
 

@@ -238,19 +238,22 @@ mod domain {
     }
 }
 
-const ORDER: OrderId = OrderId(uuid::uuid!("01935d3e-8000-7000-8000-000000000001"));
+/// The order of every example.
+pub const ORDER: OrderId = OrderId(uuid::uuid!("01935d3e-8000-7000-8000-000000000001"));
+
+/// As it is stored with that drawer, and that mistake.
+pub fn kept(drawer: Drawer, mistake: Mistake) -> Till {
+    let mut till = Till::default();
+    till.drawers.put(ORDER, drawer);
+    till.mistake.put((), mistake);
+    till
+}
 
 /// The examples, with that mistake.
 pub fn examples(mistake: Mistake) -> Examples<Payment> {
-    let keep = |drawer| {
-        let mut till = Till::default();
-        till.drawers.put(ORDER, drawer);
-        till.mistake.put((), mistake);
-        till
-    };
     let states = [Drawer::Absent, Drawer::Holding, Drawer::Doomed, Drawer::Held, Drawer::Letting { attempt: 1 }, Drawer::Buried];
     Examples {
-        states: states.map(keep).to_vec(),
+        states: states.map(|drawer| kept(drawer, mistake)).to_vec(),
         names: names_of::<Drawer>(),
         label: |till| match till.drawers.read(&ORDER) {
             drawer @ Drawer::Letting { attempt } if *attempt > 1 => format!("{}, attempt {attempt}", name_of(drawer)),
