@@ -16,6 +16,7 @@ pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     trials.add("row_34_what_is_no_order_is_a_problem", problems);
     trials.add("a_key_is_required_and_kept", keys);
     trials.add("the_same_key_at_once_makes_one_order", same_key_at_once);
+    trials.add("whoever_looks_at_the_same_moment_is_shown_his_own_order", looking_at_once);
     trials.add("orders_are_listed_page_by_page", pages);
     trials.add("the_api_describes_itself", described);
     trials.all()
@@ -117,6 +118,31 @@ async fn same_key_at_once(world: Arc<World>) -> anyhow::Result<()> {
     }
     ensure!(ids.len() == 1, "{ids:?}");
     Ok(())
+}
+
+/// Those who look at the same moment are answered by one query.
+async fn looking_at_once(world: Arc<World>) -> anyhow::Result<()> {
+    let mut orders = Vec::new();
+    for basket in [Basket::of("TEA-001", 1), Basket::of("TEA-001", 2), Basket::of("TEA-001", 3).to_country("AQ")] {
+        orders.push(world.customer.orders(&basket).await?.1);
+    }
+    let looks = (0..60).map(|n| {
+        let (world, order) = (&world, orders.get(n % 4));
+        async move {
+            // Among those who look at what there is, somebody looks at what there is not.
+            let id = order
+                .map_or_else(|| uuid::Uuid::now_v7().to_string(), |order| order.0["id"].as_str().unwrap_or_default().to_owned());
+            let answer = world.customer.request(Method::GET, &format!("/v1/orders/{id}")).send().await?;
+            let Some(order) = order else { return problem(answer, 404).await.map(drop) };
+            let shown: Value = answer.json().await?;
+            for part in ["id", "status", "total"] {
+                ensure!(!shown[part].is_null() && shown[part] == order.0[part], "{part} of {id}: {shown:#}");
+            }
+            ensure!(shown["timeline"].as_array().is_some_and(|timeline| timeline.len() > 3), "{shown:#}");
+            Ok(())
+        }
+    });
+    futures_util::future::try_join_all(looks).await.map(drop)
 }
 
 async fn pages(world: Arc<World>) -> anyhow::Result<()> {

@@ -27,7 +27,7 @@ use partners::Partners;
 use saga::{Broken, Purchase, Shop};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Customers who wait until their order is confirmed.
 #[derive(Clone, Default)]

@@ -41,10 +41,6 @@ mod rooms;
 pub use commit::{Opening, Writing};
 pub use service::Service;
 
-/// A service allocates small things for each message and frees them on another thread, which the system's allocator is slow at.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Statements by name: what a test prepares against a migrated schema.
 pub type Statements = &'static [(&'static str, &'static str)];
 
@@ -58,7 +54,7 @@ pub struct House<S: Service> {
     pub settings: Arc<S::Settings>,
     /// Everything that is counted.
     pub metrics: telemetry::Metrics,
-    log: PgPool,
+    log: commit::log::Asking,
     watchers: commit::Watchers,
     draining: CancellationToken,
 }
@@ -73,12 +69,13 @@ impl<S: Service> House<S> {
     /// [`with_log!`](macro@crate::with_log). None when there is no such row.
     ///
     /// # Errors
-    /// What the database says; a row that no longer fits its type is [`sqlx::Error::ColumnDecode`].
-    pub async fn told<R>(&self, sql: &'static str, saga: SagaId) -> sqlx::Result<Option<(R, Vec<commit::log::Entry>)>>
+    /// What the database says, to all who asked at that moment; a row that no longer fits its type is
+    /// [`sqlx::Error::ColumnDecode`].
+    pub async fn told<R>(&self, sql: &'static str, saga: SagaId) -> Result<Option<(R, Vec<commit::log::Entry>)>, Arc<sqlx::Error>>
     where
         R: serde::de::DeserializeOwned + Send + Unpin + 'static,
     {
-        commit::log::with(&self.log, sql, S::DECLARATION.service, saga).await
+        self.log.told(sql, saga).await
     }
 
     /// What that saga waits for here; none when for nothing.
@@ -123,7 +120,8 @@ pub fn statements<S: Service>() -> Vec<(&'static str, &'static str)> {
     .concat()
 }
 
-/// Runs a service until it is told to end: the whole of its `main`.
+/// Runs a service until it is told to end: the whole of its `main`, but for the choice of an allocator, which is a program's own. A
+/// service allocates small things for each message, and the four of Ensemble take jemalloc for them.
 pub fn run<S: Service>() -> ExitCode {
     rooms::run::<S>()
 }

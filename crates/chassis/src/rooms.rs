@@ -124,7 +124,7 @@ async fn start<S: Service>(
     let house = House {
         door: rooms.doors.commands.clone(),
         pool: pools.reads.clone(),
-        log: pools.log.clone(),
+        log: commit::log::Asking::new(pools.log.clone(), about.service),
         settings: Arc::new(config.own.clone()),
         metrics: metrics.clone(),
         watchers: rooms.watchers,

@@ -16,6 +16,9 @@ use ensemble::{
     report, simulate,
 };
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Starts, watches and shows a stack of Ensemble: four services, no conductor.
 #[derive(Parser)]
 #[command(name = "ensemble", version, arg_required_else_help = true, after_help = VARIABLES)]

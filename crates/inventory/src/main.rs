@@ -1,5 +1,8 @@
 //! The inventory service.
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> std::process::ExitCode {
     chassis::run::<inventory::Inventory>()
 }

@@ -1,6 +1,9 @@
 //! Order's routes: what a customer may ask for, and in which words.
 
-use std::collections::{HashSet, VecDeque};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
 
 use axum::{
     Json,
@@ -251,29 +254,35 @@ impl NewOrder {
 impl App {
     /// The order with its timeline, once it is confirmed or has ended; none when there is none. `old`: it may be so already.
     async fn rest(&self, id: OrderId, mut watching: Watching, old: bool) -> Option<Told> {
-        if !old {
-            watching.came_out().await;
-        }
+        let mut may = old || watching.came_out().await;
         loop {
-            match self.told(id).await {
-                Ok(Some(told)) if screen::status(&told.0.standing).rests() => return Some(told),
-                Ok(Some(_)) => {}
-                Ok(None) => return None,
-                Err(error) => tracing::warn!(%error, "an order is waited for, and cannot be read"),
+            // Nobody has told of it here, so it is probably not so: that is asked for less.
+            if may || self.rests(id).await {
+                match self.told(id).await {
+                    Ok(Some(told)) if screen::status(&told.0.standing).rests() => return Some(told),
+                    Ok(Some(_)) => {}
+                    Ok(None) => return None,
+                    Err(error) => tracing::warn!(%error, "an order is waited for, and cannot be read"),
+                }
             }
-            watching.came_out().await;
+            may = watching.came_out().await;
         }
     }
 
+    async fn rests(&self, id: OrderId) -> bool {
+        let standing = store::standing(&self.house.pool, id).await;
+        standing.is_ok_and(|status| status.is_some_and(Status::rests))
+    }
+
     /// The screen, if there is such an order.
-    async fn screen(&self, id: OrderId) -> sqlx::Result<Option<OrderScreen>> {
+    async fn screen(&self, id: OrderId) -> Result<Option<OrderScreen>, Arc<sqlx::Error>> {
         let (parts, told) = tokio::join!(self.siblings.parts(id), self.told(id));
         Ok(told?.map(|(order, timeline)| screen::whole(id, &order, timeline, parts)))
     }
 
     /// What whoever waited is shown. Of an order that rests every word has been heard, and asking the three others for theirs
     /// would cost more than the saga; what one that does not waits for is theirs to tell.
-    async fn waited_for(&self, id: OrderId, rests: Option<Told>) -> sqlx::Result<Option<OrderScreen>> {
+    async fn waited_for(&self, id: OrderId, rests: Option<Told>) -> Result<Option<OrderScreen>, Arc<sqlx::Error>> {
         if let Some((order, timeline)) = rests {
             let parts = screen::heard(&timeline);
             return Ok(Some(screen::whole(id, &order, timeline, parts)));
@@ -282,7 +291,7 @@ impl App {
     }
 
     /// The order with the timeline that led to it, if there is such an order.
-    async fn told(&self, id: OrderId) -> sqlx::Result<Option<Told>> {
+    async fn told(&self, id: OrderId) -> Result<Option<Told>, Arc<sqlx::Error>> {
         let told = store::told(&self.house, id).await?;
         Ok(told.map(|(order, log)| (order, screen::events_of(log))))
     }

@@ -1,5 +1,8 @@
 //! The order service.
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> std::process::ExitCode {
     chassis::run::<order::Order>()
 }

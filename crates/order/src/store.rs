@@ -1,5 +1,7 @@
 //! Order's tables.
 
+use std::sync::Arc;
+
 use chassis::{House, Opening, Writing, commit::log::Entry};
 use events::{Currency, Money, OrderId, Sku};
 use sqlx::{PgPool, types::Json};
@@ -28,7 +30,7 @@ chassis::statements! {
                 set amount = excluded.amount, currency = excluded.currency, version = excluded.version
                 where catalog.version < excluded.version";
 
-    TOLD = chassis::with_log!("select purchase from orders where order_id = $1");
+    TOLD = chassis::with_log!("select purchase from orders where order_id = asked.saga");
 
     READ = "select purchase from orders where order_id = $1";
 
@@ -99,7 +101,10 @@ fn save_catalog(writing: &mut Writing, orders: &Orders) {
 }
 
 /// The order with what has happened to it here, if there is one.
-pub(crate) async fn told(house: &House<crate::Order>, order: OrderId) -> sqlx::Result<Option<(Purchase, Vec<Entry>)>> {
+pub(crate) async fn told(
+    house: &House<crate::Order>,
+    order: OrderId,
+) -> Result<Option<(Purchase, Vec<Entry>)>, Arc<sqlx::Error>> {
     house.told(TOLD, order).await
 }
 

@@ -1,5 +1,9 @@
 //! What happened to a saga here. The claims and the outbox are the log; nothing else is written down for it.
 
+mod asking;
+
+pub(crate) use asking::Asking;
+
 use events::{SagaId, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{
@@ -9,47 +13,61 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-/// What came, and what came of it: of saga `$1`, at service `$2`.
+/// What came, and what came of it: of saga `$saga`, at service `$2`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! entries {
-    () => {
-        "select id, door, type, source, happened, causation, trace_id, because, taken_at, true as published, 0 as place
-            from chassis.claims where id between chassis.first_of($1) and chassis.last_of($1) and saga = $1
-        union all
-        select id, 'command', type, source, happened, null, trace_id, because, taken_at, true, 0
-            from chassis.requests where saga = $1
-        union all
-        select o.id, 'said', o.type, $2, o.said_at, o.causation,
-               nullif(replace(substr(o.traceparent, 4, 32), '-', ''), '')::uuid, null, o.said_at,
-               not exists (select from chassis.outbox_pending as p where p.id = o.id), 1
-            from chassis.outbox as o where o.id between chassis.first_of($1) and chassis.last_of($1) and o.saga = $1"
+    ($saga:literal) => {
+        concat!(
+            "select id, door, type, source, happened, causation, trace_id, because, taken_at, true as published, 0 as place
+                from chassis.claims where id between chassis.first_of(",
+            $saga,
+            ") and chassis.last_of(",
+            $saga,
+            ") and saga = ",
+            $saga,
+            " union all
+            select id, 'command', type, source, happened, null, trace_id, because, taken_at, true, 0
+                from chassis.requests where saga = ",
+            $saga,
+            " union all
+            select o.id, 'said', o.type, $2, o.said_at, o.causation,
+                   nullif(replace(substr(o.traceparent, 4, 32), '-', ''), '')::uuid, null, o.said_at,
+                   not exists (select from chassis.outbox_pending as p where p.id = o.id), 1
+                from chassis.outbox as o where o.id between chassis.first_of(",
+            $saga,
+            ") and chassis.last_of(",
+            $saga,
+            ") and o.saga = ",
+            $saga
+        )
     };
 }
 
-/// The statement that gives a row of the service's own with the log of the same saga, for [`House::told`](crate::House::told).
-/// `$row` selects one column, a JSON document, of saga `$1`.
+/// The statement that gives rows of the service's own with the logs of the same sagas, for [`House::told`](crate::House::told).
+/// `$row` selects one column, a JSON document, of saga `asked.saga`.
 ///
 /// ```
-/// const TOLD: &str = chassis::with_log!("select hold from holds where order_id = $1");
+/// const TOLD: &str = chassis::with_log!("select hold from holds where order_id = asked.saga");
 /// assert!(TOLD.contains("from holds"));
 /// ```
 #[macro_export]
 macro_rules! with_log {
     ($row:literal) => {
         concat!(
-            "select case when row_number() over (order by taken_at, place, happened, id) = 1 then (",
+            "select asked.saga, case when row_number() over (partition by asked.saga order by taken_at, place, happened, id) = 1
+                then (",
             $row,
-            ") end as own, log.* from (values (true)) as one left join (",
-            $crate::entries!(),
-            ") as log on true order by taken_at, place, happened, id"
+            ") end as own, log.* from unnest($1::uuid[]) as asked (saga) left join lateral (",
+            $crate::entries!("asked.saga"),
+            ") as log on true order by asked.saga, taken_at, place, happened, id"
         )
     };
 }
 
 crate::statements! {
     /// What came, then what came of it. What shared a transaction came in the order in which it happened elsewhere.
-    OF_SAGA = concat!(crate::entries!(), " order by taken_at, place, happened, id");
+    OF_SAGA = concat!(crate::entries!("$1"), " order by taken_at, place, happened, id");
 }
 
 /// Something that came, or that was said.
@@ -86,20 +104,14 @@ pub struct Entry {
 /// # Errors
 /// What the database says.
 pub async fn of(pool: &PgPool, service: &str, saga: SagaId) -> sqlx::Result<Vec<Entry>> {
-    sqlx::query(OF_SAGA).bind(saga.0).bind(service).try_map(entry).fetch_all(pool).await
+    sqlx::query(OF_SAGA).bind(saga.0).bind(service).try_map(|row| entry(&row)).fetch_all(pool).await
 }
 
-/// Runs `sql`, which [`with_log!`](macro@crate::with_log) has made.
-pub(crate) async fn with<R>(
-    pool: &PgPool,
-    sql: &'static str,
-    service: &str,
-    saga: SagaId,
-) -> sqlx::Result<Option<(R, Vec<Entry>)>>
+/// One row of what [`with_log!`](macro@crate::with_log) gives for each entry; where there is no entry, one with the own row.
+fn own_and_entries<R>(rows: &[PgRow]) -> sqlx::Result<Option<(R, Vec<Entry>)>>
 where
     R: DeserializeOwned + Send + Unpin + 'static,
 {
-    let rows = sqlx::query(sql).bind(saga.0).bind(service).fetch_all(pool).await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let Some(Json(own)) = first.try_get::<Option<Json<R>>, _>("own")? else { return Ok(None) };
     let mut entries = Vec::with_capacity(rows.len());
@@ -112,7 +124,7 @@ where
     Ok(Some((own, entries)))
 }
 
-fn entry(row: PgRow) -> sqlx::Result<Entry> {
+fn entry(row: &PgRow) -> sqlx::Result<Entry> {
     let time = |column| row.try_get::<OffsetDateTime, _>(column).map(Timestamp::from);
     Ok(Entry {
         id: row.try_get("id")?,

@@ -65,11 +65,12 @@ impl Watching {
     }
 
     /// As [`moved`](Self::moved), for whoever waits for the end: returns when the service has told how the saga has come out, or
-    /// may have.
-    pub async fn came_out(&mut self) {
+    /// may have: whether it was told here.
+    pub async fn came_out(&mut self) -> bool {
         let before = self.told;
         let _ = tokio::time::timeout(LOOK_ANYWAY, self.moved.wait_for(|told| *told != before)).await;
         self.told = *self.moved.borrow();
+        self.told != before
     }
 }
 
@@ -104,10 +105,10 @@ mod tests {
 
         let start = tokio::time::Instant::now();
         watchers.wake([one], []);
-        first.came_out().await;
+        assert!(!first.came_out().await);
         assert_eq!(start.elapsed(), LOOK_ANYWAY, "a move that is no end");
         watchers.wake([one], [one]);
-        first.came_out().await;
+        assert!(first.came_out().await);
         assert_eq!(start.elapsed(), LOOK_ANYWAY, "an end");
         drop((first, third));
         assert_eq!(watchers.watched().len(), 1);

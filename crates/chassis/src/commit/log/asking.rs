@@ -1,0 +1,104 @@
+//! Those who ask at the same moment are answered by one query: when a batch is committed, whoever waited for one of its sagas asks.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use events::SagaId;
+use serde::de::DeserializeOwned;
+use sqlx::{PgPool, Row as _, postgres::PgRow};
+use tokio::{
+    sync::oneshot,
+    task::yield_now,
+    time::{error::Elapsed, timeout},
+};
+use uuid::Uuid;
+
+use super::{Entry, own_and_entries};
+
+/// A query that takes longer hangs on a connection that nobody answers on.
+const QUERY_MAX: Duration = Duration::from_secs(10);
+
+/// Of one saga, or why it cannot be read: for all who asked together.
+type Answer = Result<Arc<Vec<PgRow>>, Arc<sqlx::Error>>;
+
+/// Reads rows of the service's own with their logs. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Asking {
+    pool: PgPool,
+    service: &'static str,
+    /// By statement: who waits for the query that is about to be sent.
+    waiting: Arc<Mutex<HashMap<&'static str, Vec<Asked>>>>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    saga: Uuid,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Asking {
+    pub(crate) fn new(pool: PgPool, service: &'static str) -> Self {
+        Self { pool, service, waiting: Arc::default() }
+    }
+
+    /// What `sql`, which [`with_log!`](macro@crate::with_log) has made, gives for that saga.
+    pub(crate) async fn told<R>(&self, sql: &'static str, saga: SagaId) -> Result<Option<(R, Vec<Entry>)>, Arc<sqlx::Error>>
+    where
+        R: DeserializeOwned + Send + Unpin + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        if self.is_first(sql, Asked { saga: saga.0, answer }) {
+            let asking = self.clone();
+            // Nobody's alone: whoever asked first may go.
+            tokio::spawn(async move {
+                // Whoever is about to ask comes first.
+                yield_now().await;
+                asking.answer(sql).await;
+            });
+        }
+        let rows = answered.await.unwrap_or_else(|_| Err(Arc::new(sqlx::Error::WorkerCrashed)))?;
+        own_and_entries(&rows).map_err(Arc::new)
+    }
+
+    fn is_first(&self, sql: &'static str, asked: Asked) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = waiting.entry(sql).or_default();
+        waiting.push(asked);
+        waiting.len() == 1
+    }
+
+    async fn answer(&self, sql: &'static str) {
+        let asked = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.get_mut(sql).map(mem::take).unwrap_or_default()
+        };
+        match self.read(sql, &asked).await {
+            Ok(rows) => {
+                for Asked { saga, answer } in asked {
+                    // Whoever asked may have gone, here and below.
+                    let _ = answer.send(Ok(rows.get(&saga).cloned().unwrap_or_default()));
+                }
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                for Asked { answer, .. } in asked {
+                    let _ = answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    async fn read(&self, sql: &'static str, asked: &[Asked]) -> sqlx::Result<HashMap<Uuid, Arc<Vec<PgRow>>>> {
+        let sagas: BTreeSet<Uuid> = asked.iter().map(|asked| asked.saga).collect();
+        let query = sqlx::query(sql).bind(Vec::from_iter(sagas)).bind(self.service).fetch_all(&self.pool);
+        let mut by_saga: HashMap<Uuid, Vec<PgRow>> = HashMap::new();
+        for row in timeout(QUERY_MAX, query).await.map_err(|_: Elapsed| sqlx::Error::PoolTimedOut)?? {
+            by_saga.entry(row.try_get("saga")?).or_default().push(row);
+        }
+        Ok(by_saga.into_iter().map(|(saga, rows)| (saga, Arc::new(rows))).collect())
+    }
+}
