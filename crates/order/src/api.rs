@@ -257,7 +257,7 @@ impl App {
         let mut may = old || watching.came_out().await;
         loop {
             // Nobody has told of it here, so it is probably not so: that is asked for less.
-            if may || self.rests(id).await {
+            if may || self.may_rest(id).await {
                 match self.told(id).await {
                     Ok(Some(told)) if screen::status(&told.0.standing).rests() => return Some(told),
                     Ok(Some(_)) => {}
@@ -269,9 +269,10 @@ impl App {
         }
     }
 
-    async fn rests(&self, id: OrderId) -> bool {
+    /// Unless it is known that it does not: what else there is to say of it, whoever reads the whole says.
+    async fn may_rest(&self, id: OrderId) -> bool {
         let standing = store::standing(&self.house.pool, id).await;
-        standing.is_ok_and(|status| status.is_some_and(Status::rests))
+        !matches!(standing, Ok(Some(status)) if !status.rests())
     }
 
     /// The screen, if there is such an order.

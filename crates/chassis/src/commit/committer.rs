@@ -35,7 +35,7 @@ const TRANSACTION_MAX: Duration = Duration::from_secs(20);
 /// So long what only takes note waits for company: longer than a saga takes, so that a step of the saga comes along.
 const COMPANY: Duration = Duration::from_millis(100);
 /// After so many at once the door is busy, and whoever comes next waits a moment for company, too: less than a transaction under
-/// load takes, and the transactions are half as many. Where nobody else comes, whoever comes alone is taken at once.
+/// load takes, and the transactions are half as many. Behind fewer nobody waits.
 const BUSY: usize = 4;
 const BUSY_COMPANY: Duration = Duration::from_millis(2);
 /// So many inputs are decided before anybody has looked whether they are repeats. One repeat among more costs more than a look.
@@ -89,22 +89,23 @@ impl<S: Service> Committer<S> {
                 // Also when nobody comes by this door: a service may have no partner.
                 return self.work.cancelled().await;
             }
-            self.gather(&mut waiting, most).await;
-            if last >= BUSY && waiting.len() < most {
-                sleep(BUSY_COMPANY).await;
-                while waiting.len() < most
-                    && let Ok(one) = self.queue.try_recv()
-                {
-                    waiting.push(one);
-                }
-            }
+            self.gather(&mut waiting, most, last >= BUSY).await;
             last = waiting.len();
             self.take(waiting.drain(..), &mut conn).await;
         }
     }
 
     /// Nobody waits for what only takes note, and alone it costs as much as a step of the saga: it rides with the next one.
-    async fn gather(&mut self, waiting: &mut Vec<Waiting<S>>, most: usize) {
+    /// Where many came at once, others are about to.
+    async fn gather(&mut self, waiting: &mut Vec<Waiting<S>>, most: usize, busy: bool) {
+        if busy && waiting.len() < most {
+            sleep(BUSY_COMPANY).await;
+            while waiting.len() < most
+                && let Ok(one) = self.queue.try_recv()
+            {
+                waiting.push(one);
+            }
+        }
         let Some(until) = waiting.first().map(|first| first.since + COMPANY) else { return };
         let mut looked = 0;
         while waiting.len() < most && waiting[looked..].iter().all(takes_note) {

@@ -13,34 +13,23 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-/// What came, and what came of it: of saga `$saga`, at service `$2`.
+/// What came, and what came of it: of saga `asked.saga`, at service `$2`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! entries {
-    ($saga:literal) => {
-        concat!(
-            "select id, door, type, source, happened, causation, trace_id, because, taken_at, true as published, 0 as place
-                from chassis.claims where id between chassis.first_of(",
-            $saga,
-            ") and chassis.last_of(",
-            $saga,
-            ") and saga = ",
-            $saga,
-            " union all
-            select id, 'command', type, source, happened, null, trace_id, because, taken_at, true, 0
-                from chassis.requests where saga = ",
-            $saga,
-            " union all
-            select o.id, 'said', o.type, $2, o.said_at, o.causation,
-                   nullif(replace(substr(o.traceparent, 4, 32), '-', ''), '')::uuid, null, o.said_at,
-                   not exists (select from chassis.outbox_pending as p where p.id = o.id), 1
-                from chassis.outbox as o where o.id between chassis.first_of(",
-            $saga,
-            ") and chassis.last_of(",
-            $saga,
-            ") and o.saga = ",
-            $saga
-        )
+    () => {
+        "select id, door, type, source, happened, causation, trace_id, because, taken_at, true as published, 0 as place
+            from chassis.claims
+            where id between chassis.first_of(asked.saga) and chassis.last_of(asked.saga) and saga = asked.saga
+        union all
+        select id, 'command', type, source, happened, null, trace_id, because, taken_at, true, 0
+            from chassis.requests where saga = asked.saga
+        union all
+        select o.id, 'said', o.type, $2, o.said_at, o.causation,
+               nullif(replace(substr(o.traceparent, 4, 32), '-', ''), '')::uuid, null, o.said_at,
+               not exists (select from chassis.outbox_pending as p where p.id = o.id), 1
+            from chassis.outbox as o
+            where o.id between chassis.first_of(asked.saga) and chassis.last_of(asked.saga) and o.saga = asked.saga"
     };
 }
 
@@ -59,7 +48,7 @@ macro_rules! with_log {
                 then (",
             $row,
             ") end as own, log.* from unnest($1::uuid[]) as asked (saga) left join lateral (",
-            $crate::entries!("asked.saga"),
+            $crate::entries!(),
             ") as log on true order by asked.saga, taken_at, place, happened, id"
         )
     };
@@ -67,7 +56,8 @@ macro_rules! with_log {
 
 crate::statements! {
     /// What came, then what came of it. What shared a transaction came in the order in which it happened elsewhere.
-    OF_SAGA = concat!(crate::entries!("$1"), " order by taken_at, place, happened, id");
+    OF_SAGA = concat!("select log.* from (values ($1::uuid)) as asked (saga) cross join lateral (", crate::entries!(),
+        ") as log order by taken_at, place, happened, id");
 }
 
 /// Something that came, or that was said.

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -65,30 +65,19 @@ impl Asking {
     }
 
     fn is_first(&self, sql: &'static str, asked: Asked) -> bool {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         let waiting = waiting.entry(sql).or_default();
         waiting.push(asked);
         waiting.len() == 1
     }
 
     async fn answer(&self, sql: &'static str) {
-        let asked = {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.get_mut(sql).map(mem::take).unwrap_or_default()
-        };
-        match self.read(sql, &asked).await {
-            Ok(rows) => {
-                for Asked { saga, answer } in asked {
-                    // Whoever asked may have gone, here and below.
-                    let _ = answer.send(Ok(rows.get(&saga).cloned().unwrap_or_default()));
-                }
-            }
-            Err(error) => {
-                let error = Arc::new(error);
-                for Asked { answer, .. } in asked {
-                    let _ = answer.send(Err(error.clone()));
-                }
-            }
+        let asked = self.waiting().get_mut(sql).map(mem::take).unwrap_or_default();
+        let rows = self.read(sql, &asked).await.map_err(Arc::new);
+        for Asked { saga, answer } in asked {
+            let own = rows.as_ref().map(|rows| rows.get(&saga).cloned().unwrap_or_default());
+            // Whoever asked may have gone.
+            let _ = answer.send(own.map_err(Arc::clone));
         }
     }
 
@@ -100,5 +89,9 @@ impl Asking {
             by_saga.entry(row.try_get("saga")?).or_default().push(row);
         }
         Ok(by_saga.into_iter().map(|(saga, rows)| (saga, Arc::new(rows))).collect())
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<&'static str, Vec<Asked>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
