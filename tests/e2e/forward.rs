@@ -13,6 +13,7 @@ pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     let mut trials = Trials::on(shared, "forward");
     trials.add("an_order_is_confirmed_and_its_timeline_is_whole", confirmed);
     trials.add("prefer_wait_answers_201_when_it_is_confirmed", waits);
+    trials.add("prefer_return_minimal_answers_how_it_stands_and_no_more", outcome_alone);
     trials.add("many_lines_are_all_or_nothing", many_lines);
     trials.add("row_24_dispatch_ends_the_order_and_a_late_cancellation_is_refused", dispatched);
     trials.add("row_24_a_hand_over_before_the_money_is_taken_is_refused", dispatched_early);
@@ -64,6 +65,28 @@ async fn waits(world: Arc<World>) -> anyhow::Result<()> {
     let screen = Screen(answer.json().await?);
     ensure!(screen.status() == "confirmed", "{:#}", screen.0);
     screen.must_show(&["order.placed", "payment.captured", "order.confirmed"])
+}
+
+async fn outcome_alone(world: Arc<World>) -> anyhow::Result<()> {
+    let key = world.key();
+    let order = async |key: String, prefer: &str, basket: &Basket| {
+        let request = world.customer.request(reqwest::Method::POST, "/v1/orders").header("Idempotency-Key", key);
+        let answer = request.header("Prefer", prefer).json(&basket.0).send().await?;
+        let applied = answer.headers()["preference-applied"].to_str()?.to_owned();
+        ensure!(applied == prefer, "{applied} is not {prefer}");
+        anyhow::Ok((answer.status().as_u16(), answer.json::<serde_json::Value>().await?))
+    };
+    let (tea, minimal) = (Basket::of("TEA-001", 1), "wait=10, return=minimal");
+    let (status, confirmed) = order(key.clone(), minimal, &tea).await?;
+    ensure!((status, &confirmed) == (201, &json!({"id": confirmed["id"], "status": "confirmed"})), "{status} {confirmed:#}");
+    let (status, again) = order(key, minimal, &tea).await?;
+    ensure!((status, &again) == (201, &confirmed), "a repeat: {status} {again:#}");
+    let (status, placed) = order(world.key(), "return=minimal", &tea).await?;
+    ensure!((status, &placed) == (202, &json!({"id": placed["id"], "status": "placed"})), "{status} {placed:#}");
+    world.customer.stocks("ALONE-A", 1).await?;
+    let (status, rejected) = order(world.key(), minimal, &Basket::of("ALONE-A", 2)).await?;
+    ensure!((status, &rejected["status"]) == (201, &json!("rejected")), "{status} {rejected:#}");
+    Ok(())
 }
 
 async fn many_lines(world: Arc<World>) -> anyhow::Result<()> {

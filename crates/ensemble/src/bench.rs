@@ -6,7 +6,8 @@
 //!
 //! Absolute figures belong to the machine; the ratios are what counts.
 
-mod baselines;
+mod alone;
+mod bare_commits;
 mod closed_loop;
 mod customers;
 mod dbos;
@@ -19,30 +20,25 @@ mod open_loop;
 mod pin;
 mod plot;
 mod samples;
+mod shop;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 
 pub use fault::Fault;
-pub use figures::{Figures, Loaded, Measured, OpenLoop};
+pub use figures::{Beside, Figures, Loaded, Measured, OpenLoop};
 pub use meters::Machine;
 pub use samples::Latency;
 
-use crate::{Options, Part, Profile, Stack, Talk, audit};
-use baselines::BareCommits;
-use closed_loop::closed_loop;
-use customers::Customers;
-use figures::Usual;
-use meters::{Meters, processes};
+use crate::{Part, Talk, audit};
+use alone::Alone;
+use figures::Loads;
 use samples::Sample;
+use shop::{Shop, take_turns};
 
 /// How many customers a shop has on a usual day.
 const SOME: usize = 100;
-/// Bare commits between the orders that are measured alone, each time so many of both: a machine is not as fast at one moment as
-/// it is at another, and both are to meet the same moments.
-const COMMITS_AT_A_TIME: usize = 50;
-const ORDERS_AT_A_TIME: usize = 15;
 /// The rate of the open loop, of what the closed loop reached: busy, and not yet a queue.
 const OF_THE_MOST: f64 = 0.6;
 
@@ -52,8 +48,8 @@ pub struct Settings {
     /// How many orders are under way at once, at most; 1 and 100 are measured besides.
     #[arg(long, default_value_t = 500)]
     in_flight: usize,
-    /// How long each load lasts, in seconds.
-    #[arg(long, default_value_t = 10)]
+    /// How long each load lasts, in seconds; a closed loop in three turns.
+    #[arg(long, default_value_t = 15)]
     seconds: u64,
     /// How many orders are measured alone.
     #[arg(long, default_value_t = 300)]
@@ -75,136 +71,100 @@ pub struct Settings {
     plot: PathBuf,
 }
 
-/// Measures: the usual setting, then the textbook's, then dbos.
+impl Settings {
+    const fn time(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+}
+
+/// Measures Ensemble and its baselines in turns, then what Ensemble alone is asked.
 ///
 /// # Errors
 /// When a stack does not start, an order does not confirm, or the audit afterwards finds something.
 pub async fn run(settings: &Settings, talk: &Talk) -> anyhow::Result<Figures> {
     let program = dbos::build(talk).await?;
-    let usual = usual(settings, talk).await?;
-    picture(settings, &usual.samples, talk)?;
-    let textbook = baselines::textbook(settings, talk).await?;
-    let dbos = baselines::dbos(&program, settings, talk).await?;
-    Ok(Figures::of(settings, usual, textbook, dbos))
-}
+    let mut ours = Shop::ensemble("Ensemble").await?;
+    let rss_at_rest_mib = meters::resident(&ours.processes()?)?;
+    let (mut textbook, mut dbos) = (Shop::textbook().await?, Shop::dbos(&program).await?);
+    for shop in [&ours, &textbook, &dbos] {
+        shop.customers.warm_up().await?;
+    }
+    let alone = Alone::measure(&ours, &dbos, settings.alone, talk).await?;
+    let [some] = take_turns([&mut ours], SOME, settings, talk).await?;
+    let [most, textbook_most, dbos_most] =
+        take_turns([&mut ours, &mut textbook, &mut dbos], settings.in_flight, settings, talk).await?;
+    let rss_mib = meters::resident(&ours.processes()?)?;
+    textbook.close().await?;
+    dbos.close().await?;
 
-/// Everything that is measured of Ensemble as it is.
-async fn usual(settings: &Settings, talk: &Talk) -> anyhow::Result<Usual> {
-    let mut stack = Stack::start(options()).await?;
-    let mut meters = Meters::of(&stack, processes(&stack)).await?;
-    let rss_at_rest_mib = meters.resident()?;
-    let customers = Arc::new(Customers::of(&stack).await?);
-    customers.warm_up().await?;
-
-    let step = talk.step("alone");
-    let (alone, commit) = alone_beside_commits(&stack, &customers, settings.alone).await?;
-    let commit_to_published = idle::commit_to_published(&stack, settings.alone).await?;
-    step.done(&format!("p50 {:.1} ms; published {:.2} ms after a commit", alone.p50_ms, commit_to_published.p50_ms));
-    let some = closed_loop_with_cost("some", &customers, &mut meters, SOME, settings, talk).await?;
-    let most = closed_loop_with_cost("most", &customers, &mut meters, settings.in_flight, settings, talk).await?;
-    let rss_mib = meters.resident()?;
-
-    let rate = settings.rate.unwrap_or(most.sagas_per_second * OF_THE_MOST);
-    let (samples, fault) = open_loop_with_fault(&mut stack, &customers, rate, settings, talk).await?;
-    let open_loop = OpenLoop { rate, latency: Latency::of(&samples)?, fault };
-    let step = talk.step("audit");
-    let report = audit::at_rest(stack.addresses()).await?;
-    step.done(&format!("{} orders", report.orders));
-    report.must_be_clean()?;
-
-    let pinned = if settings.pin { Some(pinned(&stack, &customers, settings, talk).await?) } else { None };
+    let open_loop = open_loop_and_audit(&mut ours, most.sagas_per_second, settings, talk).await?;
+    let pinned = if settings.pin { Some(pinned(&mut ours, settings, talk).await?) } else { None };
     let after = match settings.after {
-        Some(orders) => Some(after(&stack, &customers, orders, settings, talk).await?),
+        Some(orders) => Some(after(&mut ours, orders, settings, talk).await?),
         None => None,
     };
-    stack.finish().await?;
-    let measured = Measured { alone: Some(alone), loaded: vec![some, most] };
-    Ok(Usual { measured, rss_at_rest_mib, rss_mib, commit, commit_to_published, open_loop, samples, pinned, after })
+    ours.close().await?;
+    let loads = Loads { some, most, textbook: textbook_most, dbos: dbos_most, open_loop, pinned, after };
+    Ok(Figures::of(settings, alone, loads, rss_at_rest_mib, rss_mib))
 }
 
-/// One order after the other, and how long a bare commit takes meanwhile.
-async fn alone_beside_commits(stack: &Stack, customers: &Customers, orders: usize) -> anyhow::Result<(Latency, Latency)> {
-    let mut bare = BareCommits::begin(stack).await?;
-    let (mut alone, mut commits) = (Vec::new(), Vec::new());
-    while alone.len() < orders {
-        commits.extend(bare.some(COMMITS_AT_A_TIME).await?);
-        alone.extend(customers.alone(ORDERS_AT_A_TIME.min(orders - alone.len())).await?);
-    }
-    bare.end().await?;
-    Ok((Latency::of_times(alone)?, Latency::of_times(commits)?))
+/// Orders at their own rate, and the fault in their midst, if one is asked for; then the audit of all that was ordered.
+async fn open_loop_and_audit(ours: &mut Shop, most: f64, settings: &Settings, talk: &Talk) -> anyhow::Result<OpenLoop> {
+    let rate = settings.rate.unwrap_or(most * OF_THE_MOST);
+    let (samples, fault) = open_loop_with_fault(ours, rate, settings, talk).await?;
+    picture(settings, &samples, talk)?;
+    let step = talk.step("audit");
+    let report = audit::at_rest(ours.stack.addresses()).await?;
+    step.done(&format!("{} orders", report.orders));
+    report.must_be_clean()?;
+    Ok(OpenLoop { rate, latency: Latency::of(&samples)?, fault })
 }
 
-/// Orders at their own rate, and the fault in their midst, if one is asked for.
 async fn open_loop_with_fault(
-    stack: &mut Stack,
-    customers: &Arc<Customers>,
+    ours: &mut Shop,
     rate: f64,
     settings: &Settings,
     talk: &Talk,
 ) -> anyhow::Result<(Vec<Sample>, Option<Fault>)> {
     let step = talk.step("open loop");
-    let time = Duration::from_secs(settings.seconds);
     let Some(part) = settings.kill else {
-        let samples = open_loop::open_loop(customers, rate, time, &step).await?;
+        let samples = open_loop::open_loop(&ours.customers, rate, settings.time(), &step).await?;
         step.done(&format!("{rate:.0} orders a second"));
         return Ok((samples, None));
     };
     // As long before the kill as without one, and twice as long after it.
-    let whole = time * 3;
-    let orders = open_loop::open_loop(customers, rate, whole, &step);
-    let (samples, _) = tokio::try_join!(orders, fault::strike(stack, part, time))?;
-    let fault = fault::seen(part, time, &samples, whole)?;
+    let whole = settings.time() * 3;
+    let orders = open_loop::open_loop(&ours.customers, rate, whole, &step);
+    let (samples, _) = tokio::try_join!(orders, fault::strike(&mut ours.stack, part, settings.time()))?;
+    let fault = fault::seen(part, settings.time(), &samples, whole)?;
     step.done(&fault.to_string());
     Ok((samples, Some(fault)))
 }
 
 /// The greatest load once more, while nothing that is deleted or updated can be cleared away.
-async fn pinned(stack: &Stack, customers: &Customers, settings: &Settings, talk: &Talk) -> anyhow::Result<Loaded> {
-    let pin = pin::Pin::set(stack).await?;
-    // A part that was killed is another process by now.
-    let mut meters = Meters::of(stack, processes(stack)).await?;
-    let loaded = closed_loop_with_cost("pinned", customers, &mut meters, settings.in_flight, settings, talk).await?;
+async fn pinned(ours: &mut Shop, settings: &Settings, talk: &Talk) -> anyhow::Result<Beside> {
+    let pin = pin::Pin::set(&ours.stack).await?;
+    let beside = beside_another(ours, settings, talk).await?;
     pin.lift().await?;
-    Ok(loaded)
+    Ok(beside)
 }
 
 /// The greatest load once more, on a system that is not empty.
 ///
 /// There is no audit behind it: the partners' ledgers know nothing of orders that were only written down.
-async fn after(stack: &Stack, customers: &Customers, orders: u32, settings: &Settings, talk: &Talk) -> anyhow::Result<Loaded> {
-    history::write(stack, customers, orders, talk).await?;
-    customers.warm_up().await?;
-    // A part that was killed is another process by now.
-    let mut meters = Meters::of(stack, processes(stack)).await?;
-    closed_loop_with_cost("after", customers, &mut meters, settings.in_flight, settings, talk).await
+async fn after(ours: &mut Shop, orders: u32, settings: &Settings, talk: &Talk) -> anyhow::Result<Beside> {
+    history::write(&ours.stack, &ours.customers, orders, talk).await?;
+    ours.customers.warm_up().await?;
+    beside_another(ours, settings, talk).await
 }
 
-/// A closed loop, with what it costs.
-async fn closed_loop_with_cost(
-    name: &str,
-    customers: &Customers,
-    meters: &mut Meters,
-    in_flight: usize,
-    settings: &Settings,
-    talk: &Talk,
-) -> anyhow::Result<Loaded> {
-    let step = talk.step(name);
-    let before = meters.read().await?;
-    let run = closed_loop(customers, in_flight, Duration::from_secs(settings.seconds), &step).await?;
-    let cost = meters.read().await?.since(&before);
-    let loaded = Loaded::of(in_flight, &run, &cost)?;
-    step.done(&format!("{in_flight} in flight: {:.0} sagas/s", loaded.sagas_per_second));
-    Ok(loaded)
-}
-
-fn options() -> Options {
-    // Logs of what goes well would measure the disk. What PostgreSQL counts besides, it counts for every setting.
-    Options::default()
-        .profile(Profile::Release)
-        .set_all("RUST_LOG", "warn")
-        .set(Part::Partners, "RUST_LOG", "warn")
-        .postgres("shared_preload_libraries", "pg_stat_statements")
-        .postgres("track_commit_timestamp", "on")
+/// In turns with another Ensemble, to which nothing has happened.
+async fn beside_another(ours: &mut Shop, settings: &Settings, talk: &Talk) -> anyhow::Result<Beside> {
+    let mut empty = Shop::ensemble("an empty one").await?;
+    empty.customers.warm_up().await?;
+    let [measured, empty_one] = take_turns([ours, &mut empty], settings.in_flight, settings, talk).await?;
+    empty.close().await?;
+    Ok(Beside { measured, empty: empty_one })
 }
 
 fn picture(settings: &Settings, samples: &[Sample], talk: &Talk) -> anyhow::Result<()> {

@@ -146,12 +146,35 @@ struct Orders {
     next: Option<String>,
 }
 
-/// Orders. It is accepted at once; with `Prefer: wait` the answer comes when it is confirmed or has ended.
+/// All that somebody is shown of an order who prefers `return=minimal`.
+#[derive(Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Outcome {
+    /// The order's id.
+    #[schema(value_type = Uuid)]
+    id: OrderId,
+    /// How it stands.
+    status: Status,
+}
+
+/// What is shown to whoever has ordered.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "describes the answers of one or the other")]
+enum Shown {
+    /// Usually.
+    Whole(Box<OrderScreen>),
+    /// With `return=minimal`.
+    Outcome(Outcome),
+}
+
+/// Orders. It is accepted at once; with `Prefer: wait` the answer comes when it is confirmed or has ended. With `Prefer:
+/// return=minimal` it is no more than `id` and `status`, for whoever wants to know just that, and often.
 #[utoipa::path(post, path = "/v1/orders", request_body = NewOrder,
-    params(("Prefer" = Option<String>, Header, description = "`wait=10`: up to 30 seconds", example = "wait=10")),
+    params(("Prefer" = Option<String>, Header, description = "`wait=10`: up to 30 seconds; `return=minimal`: `id` and `status` alone", example = "wait=10")),
     responses(
-        (status = 201, description = "It is confirmed, or has ended. The other services' parts as the order has heard of them", body = OrderScreen),
-        (status = 202, description = "It is accepted. Without `Prefer` the order's own part alone", body = OrderScreen)
+        (status = 201, description = "It is confirmed, or has ended. The other services' parts as the order has heard of them", body = Shown),
+        (status = 202, description = "It is accepted. Without `Prefer` the order's own part alone", body = Shown)
     ))]
 async fn place(State(app): State<App>, prefer: Prefer, order: Command<NewOrder>) -> Result<Response, Problem> {
     let drawn = OrderId(Uuid::now_v7());
@@ -161,20 +184,12 @@ async fn place(State(app): State<App>, prefer: Prefer, order: Command<NewOrder>)
     // A repeat is answered with the order that the first request drew.
     let id = named_in(&answer.receipt).unwrap_or(drawn);
     let answer = answer.at(&format!("/v1/orders/{id}"));
-    let Some(watching) = watching else { return Ok(answer.into_response()) };
-    let watching = if id == drawn { watching } else { app.house.watch(id) };
-    let rests = prefer.wait_for(app.rest(id, watching, answer.replayed), app.house.stopping()).await;
-    // It is accepted whatever becomes of this look at it.
-    let answer = match app.waited_for(id, rests.flatten()).await {
-        Ok(Some(screen)) => {
-            let status = if screen.own.summary.status.rests() { 201 } else { 202 };
-            answer.showing(Receipt::new(status, &screen))
-        }
-        Ok(None) => answer,
-        Err(error) => {
-            tracing::warn!(%error, "an order was accepted, and cannot be shown");
-            answer
-        }
+    let watching = watching.map(|watching| if id == drawn { watching } else { app.house.watch(id) });
+    let answer = match watching {
+        None if !prefer.minimal => answer,
+        None => answer.showing(Receipt::new(202, &Outcome { id, status: Status::Placed })),
+        Some(watching) if prefer.minimal => app.outcome(id, watching, &prefer, answer).await,
+        Some(watching) => app.whole(id, watching, &prefer, answer).await,
     };
     Ok(prefer.applied(answer.into_response()))
 }
@@ -228,6 +243,10 @@ fn currency<'de, D: Deserializer<'de>>(from: D) -> Result<Currency, D::Error> {
     Currency::from_code(&String::deserialize(from)?).ok_or_else(|| D::Error::custom("is no currency of ISO 4217"))
 }
 
+const fn created_if(status: Status) -> u16 {
+    if status.rests() { 201 } else { 202 }
+}
+
 fn unknown() -> Problem {
     Problem::not_found("There is no such order.")
 }
@@ -252,9 +271,53 @@ impl NewOrder {
 }
 
 impl App {
+    /// Shows the order as soon as it is confirmed or has ended, or as it stands when nobody wants to wait any longer. It is
+    /// accepted whatever becomes of this look at it.
+    async fn whole(&self, id: OrderId, watching: Watching, prefer: &Prefer, answer: Answer) -> Answer {
+        let rests = prefer.wait_for(self.rest(id, watching, answer.replayed), self.house.stopping()).await;
+        match self.waited_for(id, rests.flatten()).await {
+            Ok(Some(screen)) => answer.showing(Receipt::new(created_if(screen.own.summary.status), &screen)),
+            Ok(None) => answer,
+            Err(error) => {
+                tracing::warn!(%error, "an order was accepted, and cannot be shown");
+                answer
+            }
+        }
+    }
+
+    /// As [`whole`](Self::whole), and says only how it stands.
+    async fn outcome(&self, id: OrderId, watching: Watching, prefer: &Prefer, answer: Answer) -> Answer {
+        let rests = prefer.wait_for(self.rests_as(id, watching, answer.replayed), self.house.stopping()).await;
+        let status = match rests {
+            Some(status) => Some(status),
+            None => self.standing(id).await,
+        };
+        let status = status.unwrap_or(Status::Placed);
+        answer.showing(Receipt::new(created_if(status), &Outcome { id, status }))
+    }
+
+    /// How the order stands, once it is confirmed or has ended. What was told here has been committed: nobody reads it again.
+    async fn rests_as(&self, id: OrderId, mut watching: Watching, old: bool) -> Status {
+        let mut told = if old { None } else { watching.came_out().await };
+        loop {
+            let told_as = told.as_deref().and_then(Status::told_by);
+            let status = if told_as.is_some() { told_as } else { self.standing(id).await };
+            if let Some(status) = status.filter(|status| status.rests()) {
+                return status;
+            }
+            told = watching.came_out().await;
+        }
+    }
+
+    /// None when it cannot be read.
+    async fn standing(&self, id: OrderId) -> Option<Status> {
+        let standing = store::standing(&self.house.pool, id).await;
+        standing.inspect_err(|error| tracing::warn!(%error, "an order is waited for, and cannot be read")).ok().flatten()
+    }
+
     /// The order with its timeline, once it is confirmed or has ended; none when there is none. `old`: it may be so already.
     async fn rest(&self, id: OrderId, mut watching: Watching, old: bool) -> Option<Told> {
-        let mut may = old || watching.came_out().await;
+        let mut may = old || watching.came_out().await.is_some();
         loop {
             // Nobody has told of it here, so it is probably not so: that is asked for less.
             if may || self.may_rest(id).await {
@@ -265,14 +328,13 @@ impl App {
                     Err(error) => tracing::warn!(%error, "an order is waited for, and cannot be read"),
                 }
             }
-            may = watching.came_out().await;
+            may = watching.came_out().await.is_some();
         }
     }
 
     /// Unless it is known that it does not: what else there is to say of it, whoever reads the whole says.
     async fn may_rest(&self, id: OrderId) -> bool {
-        let standing = store::standing(&self.house.pool, id).await;
-        !matches!(standing, Ok(Some(status)) if !status.rests())
+        self.standing(id).await.is_none_or(Status::rests)
     }
 
     /// The screen, if there is such an order.

@@ -377,6 +377,16 @@ impl Status {
         }
     }
 
+    /// What an order is that has said so; none when that event says nothing of how it has come out.
+    pub fn told_by(event: &str) -> Option<Self> {
+        let outcomes = [
+            (OrderConfirmed::INFO, Self::Confirmed),
+            (OrderRejected::INFO, Self::Rejected),
+            (OrderCancelled::INFO, Self::Cancelled),
+        ];
+        outcomes.into_iter().find(|(info, _)| info.ty == event).map(|(_, status)| status)
+    }
+
     /// The order is confirmed or has ended: what `Prefer: wait` waits for.
     pub const fn rests(self) -> bool {
         match self {

@@ -237,7 +237,7 @@ impl<S: Service> Committer<S> {
         let mut came_out = Vec::new();
         for (saga, event) in effects.outcomes() {
             self.metrics.saga_ended(event, effects.now.since(saga.born()));
-            came_out.push(saga);
+            came_out.push((saga, event.clone()));
         }
         let Effects { settled, said, asked, sagas, .. } = effects;
         self.handoff.outlet.offer(said);

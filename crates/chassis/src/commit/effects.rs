@@ -1,6 +1,7 @@
 //! What a batch brings about beside the service's own rows: gathered, and written with them.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     ops::Range,
 };
@@ -191,9 +192,9 @@ impl<S: Service> Effects<S> {
     }
 
     /// Of what was said, what tells how a saga has come out.
-    pub(super) fn outcomes(&self) -> impl Iterator<Item = (SagaId, &str)> {
+    pub(super) fn outcomes(&self) -> impl Iterator<Item = (SagaId, &Cow<'static, str>)> {
         let told = self.said.iter().filter(|said| S::DECLARATION.tells_outcome(&said.ty));
-        told.filter_map(|said| Some((said.saga?, &*said.ty)))
+        told.filter_map(|said| Some((said.saga?, &said.ty)))
     }
 
     /// Writes all of it with the service's own rows, unless some of it had been taken before.

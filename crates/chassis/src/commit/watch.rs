@@ -1,6 +1,7 @@
 //! Waiting for a saga to move, without asking the database again and again.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -12,15 +13,22 @@ use tokio::sync::watch;
 /// A move that another replica committed is seen after so long at the latest.
 const LOOK_ANYWAY: Duration = Duration::from_millis(500);
 
-/// Who waits for which saga in this process. What is sent is how often it was told how the saga has come out.
+/// Who waits for which saga in this process.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Watchers(Arc<Mutex<HashMap<SagaId, watch::Sender<u64>>>>);
+pub(crate) struct Watchers(Arc<Mutex<HashMap<SagaId, watch::Sender<Outcome>>>>);
+
+/// How often it was told how the saga has come out, and by which event at last.
+#[derive(Clone, Debug, Default)]
+struct Outcome {
+    times: u64,
+    event: Cow<'static, str>,
+}
 
 /// Waits for one saga, until it is dropped.
 #[derive(Debug)]
 pub struct Watching {
     saga: SagaId,
-    moved: watch::Receiver<u64>,
+    moved: watch::Receiver<Outcome>,
     /// How often that had been told when it was last looked at.
     told: u64,
     watchers: Watchers,
@@ -29,20 +37,24 @@ pub struct Watching {
 impl Watchers {
     /// From now on; look at the saga *after* this, or a move in between is missed.
     pub(crate) fn watch(&self, saga: SagaId) -> Watching {
-        let moved = self.watched().entry(saga).or_insert_with(|| watch::Sender::new(0)).subscribe();
-        let told = *moved.borrow();
+        let moved = self.watched().entry(saga).or_default().subscribe();
+        let told = moved.borrow().times;
         Watching { saga, moved, told, watchers: self.clone() }
     }
 
-    /// These have moved, and of those it was told how they have come out.
-    pub(crate) fn wake(&self, moved: impl IntoIterator<Item = SagaId>, came_out: impl IntoIterator<Item = SagaId>) {
+    /// These have moved, and of those it was told how they have come out: by which event.
+    pub(crate) fn wake(
+        &self,
+        moved: impl IntoIterator<Item = SagaId>,
+        came_out: impl IntoIterator<Item = (SagaId, Cow<'static, str>)>,
+    ) {
         let watched = self.watched();
         if watched.is_empty() {
             return;
         }
-        for saga in came_out {
+        for (saga, event) in came_out {
             if let Some(watching) = watched.get(&saga) {
-                watching.send_modify(|told| *told += 1);
+                watching.send_modify(|told| *told = Outcome { times: told.times + 1, event });
             }
         }
         for saga in moved {
@@ -52,7 +64,7 @@ impl Watchers {
         }
     }
 
-    fn watched(&self) -> MutexGuard<'_, HashMap<SagaId, watch::Sender<u64>>> {
+    fn watched(&self) -> MutexGuard<'_, HashMap<SagaId, watch::Sender<Outcome>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -65,12 +77,13 @@ impl Watching {
     }
 
     /// As [`moved`](Self::moved), for whoever waits for the end: returns when the service has told how the saga has come out, or
-    /// may have: whether it was told here.
-    pub async fn came_out(&mut self) -> bool {
+    /// may have. The type of the event that told it; none when it was not told here.
+    pub async fn came_out(&mut self) -> Option<Cow<'static, str>> {
         let before = self.told;
-        let _ = tokio::time::timeout(LOOK_ANYWAY, self.moved.wait_for(|told| *told != before)).await;
-        self.told = *self.moved.borrow();
-        self.told != before
+        let _ = tokio::time::timeout(LOOK_ANYWAY, self.moved.wait_for(|told| told.times != before)).await;
+        let told = self.moved.borrow();
+        self.told = told.times;
+        (told.times != before).then(|| told.event.clone())
     }
 }
 
@@ -105,10 +118,10 @@ mod tests {
 
         let start = tokio::time::Instant::now();
         watchers.wake([one], []);
-        assert!(!first.came_out().await);
+        assert_eq!(first.came_out().await, None);
         assert_eq!(start.elapsed(), LOOK_ANYWAY, "a move that is no end");
-        watchers.wake([one], [one]);
-        assert!(first.came_out().await);
+        watchers.wake([one], [(one, "order.confirmed.v1".into())]);
+        assert_eq!(first.came_out().await.as_deref(), Some("order.confirmed.v1"));
         assert_eq!(start.elapsed(), LOOK_ANYWAY, "an end");
         drop((first, third));
         assert_eq!(watchers.watched().len(), 1);

@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use reqwest::StatusCode;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -20,6 +21,9 @@ const ENOUGH: u32 = 200_000;
 /// Within which an order is confirmed whatever is killed meanwhile.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Whoever takes the orders answers no more than that one is confirmed: dbos' workflow knows no more.
+const PREFER: &str = "wait=30, return=minimal";
+
 /// Where orders go.
 pub(super) struct Customers {
     http: reqwest::Client,
@@ -32,6 +36,13 @@ enum Told {
     Confirmed,
     /// The order is known by this id, and it is not confirmed yet.
     Later(String),
+}
+
+/// Of an order, what a customer looks at. The rest is not taken apart: what customers cost is not what is measured.
+#[derive(Deserialize)]
+struct Screen {
+    id: String,
+    status: String,
 }
 
 impl Customers {
@@ -78,15 +89,17 @@ impl Customers {
             "customer_id": "c-1", "currency": "EUR", "lines": [{"sku": sku(n), "quantity": 1}], "payment_method": "pm_card_visa",
             "ship_to": {"name": "Ada", "street": "1 Main St", "city": "Berlin", "postal_code": "10115", "country": "DE"}
         });
-        let request = self.http.post(&self.orders).header("Idempotency-Key", key).header("Prefer", "wait=30").json(&body);
+        let request = self.http.post(&self.orders).header("Idempotency-Key", key).header("Prefer", PREFER).json(&body);
         let answer = request.send().await?;
-        let status = answer.status();
-        let screen: Value = answer.json().await?;
-        ensure!(status.is_success(), "refused with {status}: {screen:#}");
-        if status == StatusCode::CREATED && screen["status"] == "confirmed" {
-            return Ok(Told::Confirmed);
+        let (status, body) = (answer.status(), answer.bytes().await?);
+        let text = || String::from_utf8_lossy(&body);
+        ensure!(status.is_success(), "refused with {status}: {}", text());
+        let screen: Screen = serde_json::from_slice(&body).with_context(|| format!("no order in {}", text()))?;
+        if status == StatusCode::CREATED && screen.status == "confirmed" {
+            Ok(Told::Confirmed)
+        } else {
+            Ok(Told::Later(screen.id))
         }
-        Ok(Told::Later(screen["id"].as_str().with_context(|| format!("no id in {screen:#}"))?.to_owned()))
     }
 
     async fn is_confirmed(&self, id: &str) -> anyhow::Result<()> {

@@ -1,16 +1,16 @@
 //! What was measured, and what it comes to beside the baselines.
 
-use std::{fmt, time::Duration};
+mod tables;
 
-use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde::Serialize;
 
 use super::{
     Settings,
+    alone::Alone,
     closed_loop::Run,
     fault::Fault,
     meters::{ByProcess, Machine, Reading},
-    samples::{Latency, Sample},
+    samples::Latency,
 };
 
 /// One load in a closed loop.
@@ -18,8 +18,10 @@ use super::{
 pub struct Loaded {
     /// How many orders were under way at once.
     pub in_flight: usize,
-    /// Whole sagas per second, from the request to `confirmed`.
+    /// Whole sagas per second, from the first request until the last order was confirmed.
     pub sagas_per_second: f64,
+    /// The same, turn by turn: how far this machine's speed moved meanwhile.
+    pub sagas_per_second_by_turn: Vec<f64>,
     /// How long each took.
     #[serde(flatten)]
     pub latency: Latency,
@@ -32,15 +34,23 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    pub(super) fn of(in_flight: usize, run: &Run, cost: &Reading) -> anyhow::Result<Self> {
-        let sagas = run.confirmed.max(1) as f64;
+    /// All turns of a load, each with what it cost.
+    pub(super) fn of(in_flight: usize, turns: &[(Run, Reading)]) -> anyhow::Result<Self> {
+        let runs = || turns.iter().map(|(run, _)| run);
+        let sagas = runs().map(|run| run.samples.len()).sum::<usize>() as f64;
+        let per_saga = |spent: fn(&Reading) -> f64| turns.iter().map(|(_, cost)| spent(cost)).sum::<f64>() / sagas;
+        let mut cpu_ms_per_saga = ByProcess::new();
+        for (name, ms) in turns.iter().flat_map(|(_, cost)| &cost.cpu_ms) {
+            *cpu_ms_per_saga.entry(name).or_default() += ms / sagas;
+        }
         Ok(Self {
             in_flight,
-            sagas_per_second: run.samples.len() as f64 / run.time.as_secs_f64(),
-            latency: Latency::of(&run.samples)?,
-            statements_per_saga: cost.statements as f64 / sagas,
-            wal_bytes_per_saga: cost.wal_bytes as f64 / sagas,
-            cpu_ms_per_saga: cost.cpu_ms.iter().map(|(name, ms)| (*name, ms / sagas)).collect(),
+            sagas_per_second: sagas / runs().map(|run| run.time.as_secs_f64()).sum::<f64>(),
+            sagas_per_second_by_turn: runs().map(Run::per_second).collect(),
+            latency: Latency::of(runs().flat_map(|run| &run.samples))?,
+            statements_per_saga: per_saga(|cost| cost.statements as f64),
+            wal_bytes_per_saga: per_saga(|cost| cost.wal_bytes as f64),
+            cpu_ms_per_saga,
         })
     }
 }
@@ -55,13 +65,18 @@ pub struct Measured {
     pub loaded: Vec<Loaded>,
 }
 
-impl Measured {
-    fn most(&self) -> f64 {
-        self.loaded.last().map_or(0.0, |loaded| loaded.sagas_per_second)
-    }
+/// One load at Ensemble, and the same at another that is empty and undisturbed, in turns.
+#[derive(Clone, Debug, Serialize)]
+pub struct Beside {
+    /// What this is about.
+    pub measured: Loaded,
+    /// The other.
+    pub empty: Loaded,
+}
 
-    fn alone_p50_ms(&self) -> f64 {
-        self.alone.map_or(f64::NAN, |alone| alone.p50_ms)
+impl Beside {
+    fn ratio(&self) -> f64 {
+        self.measured.sagas_per_second / self.empty.sagas_per_second
     }
 }
 
@@ -78,17 +93,15 @@ pub struct OpenLoop {
     pub fault: Option<Fault>,
 }
 
-/// All of Ensemble in its usual setting, before it is compared.
-pub(super) struct Usual {
-    pub(super) measured: Measured,
-    pub(super) rss_at_rest_mib: ByProcess,
-    pub(super) rss_mib: ByProcess,
-    pub(super) commit: Latency,
-    pub(super) commit_to_published: Latency,
+/// All loads.
+pub(super) struct Loads {
+    pub(super) some: Loaded,
+    pub(super) most: Loaded,
+    pub(super) textbook: Loaded,
+    pub(super) dbos: Loaded,
     pub(super) open_loop: OpenLoop,
-    pub(super) samples: Vec<Sample>,
-    pub(super) pinned: Option<Loaded>,
-    pub(super) after: Option<Loaded>,
+    pub(super) pinned: Option<Beside>,
+    pub(super) after: Option<Beside>,
 }
 
 /// What was measured.
@@ -98,6 +111,8 @@ pub struct Figures {
     pub sagas_per_second: f64,
     /// Beside the same saga as a workflow of dbos.
     pub ratio_to_dbos: f64,
+    /// The same, turn by turn.
+    pub ratio_to_dbos_by_turn: Vec<f64>,
     /// Beside the textbook's setting.
     pub ratio_to_textbook: f64,
     /// From request to `confirmed`, one order at a time, in milliseconds.
@@ -130,10 +145,10 @@ pub struct Figures {
     pub open_loop: OpenLoop,
     /// Ensemble beside a long transaction.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pinned: Option<Loaded>,
+    pub pinned: Option<Beside>,
     /// Ensemble after many orders.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub after: Option<Loaded>,
+    pub after: Option<Beside>,
     /// How long each load lasted, in seconds.
     pub seconds: u64,
     /// What it was measured on.
@@ -141,174 +156,70 @@ pub struct Figures {
 }
 
 impl Figures {
-    pub(super) fn of(settings: &Settings, usual: Usual, textbook: Measured, dbos: Measured) -> Self {
-        let most = usual.measured.most();
-        let alone_p50_ms = usual.measured.alone_p50_ms();
-        let (commit, published) = (usual.commit.p50_ms, usual.commit_to_published.p50_ms);
+    pub(super) fn of(settings: &Settings, alone: Alone, loads: Loads, rss_at_rest_mib: ByProcess, rss_mib: ByProcess) -> Self {
+        let Loads { some, most, textbook, dbos, open_loop, pinned, after } = loads;
+        let by_turn = most.sagas_per_second_by_turn.iter().zip(&dbos.sagas_per_second_by_turn);
+        let (commit, published) = (alone.commit.p50_ms, alone.commit_to_published.p50_ms);
         Self {
-            sagas_per_second: most,
-            ratio_to_dbos: most / dbos.most(),
-            ratio_to_textbook: most / textbook.most(),
-            alone_p50_ms,
-            alone_p50_ratio_to_dbos: alone_p50_ms / dbos.alone_p50_ms(),
-            alone_p50_ratio_to_commit: alone_p50_ms / commit,
+            sagas_per_second: most.sagas_per_second,
+            ratio_to_dbos: most.sagas_per_second / dbos.sagas_per_second,
+            ratio_to_dbos_by_turn: by_turn.map(|(ours, theirs)| ours / theirs).collect(),
+            ratio_to_textbook: most.sagas_per_second / textbook.sagas_per_second,
+            alone_p50_ms: alone.ensemble.p50_ms,
+            alone_p50_ratio_to_dbos: alone.ensemble.p50_ms / alone.dbos.p50_ms,
+            alone_p50_ratio_to_commit: alone.ensemble.p50_ms / commit,
             commit_p50_ms: commit,
             commit_to_published_p50_ms: published,
             commit_to_published_ratio_to_commit: published / commit,
-            ratio_after_1m: usual.after.as_ref().map(|after| after.sagas_per_second / most),
-            ratio_while_pinned: usual.pinned.as_ref().map(|pinned| pinned.sagas_per_second / most),
-            rss_at_rest_mib: usual.rss_at_rest_mib,
-            rss_mib: usual.rss_mib,
-            ensemble: usual.measured,
-            textbook,
-            dbos,
-            open_loop: usual.open_loop,
-            pinned: usual.pinned,
-            after: usual.after,
+            ratio_after_1m: after.as_ref().map(Beside::ratio),
+            ratio_while_pinned: pinned.as_ref().map(Beside::ratio),
+            rss_at_rest_mib,
+            rss_mib,
+            ensemble: Measured { alone: Some(alone.ensemble), loaded: vec![some, most] },
+            textbook: Measured { alone: None, loaded: vec![textbook] },
+            dbos: Measured { alone: Some(alone.dbos), loaded: vec![dbos] },
+            open_loop,
+            pinned,
+            after,
             seconds: settings.seconds,
             machine: Machine::here(),
         }
-    }
-
-    fn loads(&self) -> Table {
-        let mut table = framed(&["closed loop", "in flight", "sagas/s", "p50", "p99", "p99.9 ms", "statements", "WAL KiB"]);
-        let settings = [("Ensemble", &self.ensemble), ("textbook", &self.textbook), ("dbos", &self.dbos)];
-        for (name, measured) in settings {
-            if let Some(alone) = measured.alone {
-                table.add_row(row(name, 1, alone, None));
-            }
-            for loaded in &measured.loaded {
-                table.add_row(row(name, loaded.in_flight, loaded.latency, Some(loaded)));
-            }
-        }
-        if let Some(pinned) = &self.pinned {
-            table.add_row(row("beside a long transaction", pinned.in_flight, pinned.latency, Some(pinned)));
-        }
-        if let Some(after) = &self.after {
-            table.add_row(row("after many orders", after.in_flight, after.latency, Some(after)));
-        }
-        right_from(&mut table, 1);
-        table
-    }
-
-    fn processes(&self) -> Table {
-        let mut table = framed(&["process", "at rest MiB", "after load MiB", "CPU ms per saga"]);
-        let most = self.ensemble.loaded.last();
-        for (name, at_rest) in &self.rss_at_rest_mib {
-            let after = self.rss_mib.get(name).copied().unwrap_or_default();
-            let cpu = most.and_then(|most| most.cpu_ms_per_saga.get(name)).copied().unwrap_or_default();
-            table.add_row([(*name).to_owned(), format!("{at_rest:.0}"), format!("{after:.0}"), format!("{cpu:.2}")]);
-        }
-        right_from(&mut table, 1);
-        table
-    }
-
-    fn ratios(&self) -> Table {
-        let mut table = framed(&["beside the baselines", "measured", "ratio"]);
-        let ms = |value: f64| format!("{value:.2} ms");
-        let times = |value: f64| format!("{value:.1} x");
-        table.add_row([
-            "sagas per second, to dbos".to_owned(),
-            format!("{:.0}", self.sagas_per_second),
-            times(self.ratio_to_dbos),
-        ]);
-        table.add_row(["sagas per second, to the textbook".to_owned(), String::new(), times(self.ratio_to_textbook)]);
-        table.add_row(["one order alone, to dbos".to_owned(), ms(self.alone_p50_ms), times(self.alone_p50_ratio_to_dbos)]);
-        table.add_row([
-            "one order alone, to a bare commit".to_owned(),
-            ms(self.commit_p50_ms),
-            times(self.alone_p50_ratio_to_commit),
-        ]);
-        table.add_row([
-            "commit to published, to a bare commit".to_owned(),
-            ms(self.commit_to_published_p50_ms),
-            times(self.commit_to_published_ratio_to_commit),
-        ]);
-        if let Some(ratio) = self.ratio_after_1m {
-            table.add_row(["sagas per second after many orders".to_owned(), String::new(), format!("{ratio:.2} x")]);
-        }
-        if let Some(ratio) = self.ratio_while_pinned {
-            table.add_row(["sagas per second beside a long transaction".to_owned(), String::new(), format!("{ratio:.2} x")]);
-        }
-        right_from(&mut table, 1);
-        table
-    }
-}
-
-fn framed(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(header.iter().copied());
-    table
-}
-
-/// Figures are read from their last digit.
-fn right_from(table: &mut Table, first: usize) {
-    for column in table.column_iter_mut().skip(first) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-}
-
-fn row(name: &str, in_flight: usize, latency: Latency, cost: Option<&Loaded>) -> Vec<Cell> {
-    let cost = |of: fn(&Loaded) -> f64, decimals| cost.map_or(String::new(), |loaded| format!("{:.decimals$}", of(loaded)));
-    let cells = [
-        name.to_owned(),
-        in_flight.to_string(),
-        cost(|loaded| loaded.sagas_per_second, 0),
-        format!("{:.1}", latency.p50_ms),
-        format!("{:.1}", latency.p99_ms),
-        format!("{:.1}", latency.p99_9_ms),
-        cost(|loaded| loaded.statements_per_saga, 1),
-        cost(|loaded| loaded.wal_bytes_per_saga / 1024.0, 1),
-    ];
-    cells.into_iter().map(Cell::new).collect()
-}
-
-impl fmt::Display for Figures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Machine { cpu, cores, memory_gib, kernel } = &self.machine;
-        let load = Duration::from_secs(self.seconds);
-        writeln!(f, "{cpu}, {cores} cores, {memory_gib:.0} GiB, Linux {kernel}; each load {load:?}\n")?;
-        writeln!(f, "{}\n\n{}\n\n{}\n", self.loads(), self.ratios(), self.processes())?;
-        let OpenLoop { rate, latency, fault } = &self.open_loop;
-        write!(
-            f,
-            "open loop, {rate:.0} orders a second: p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms",
-            latency.p50_ms, latency.p99_ms, latency.p99_9_ms
-        )?;
-        fault.as_ref().map_or(Ok(()), |fault| write!(f, "; {fault}"))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    fn measured(sagas_per_second: f64, p50_ms: f64) -> Measured {
-        let latency = Latency { p50_ms, p99_ms: p50_ms, p99_9_ms: p50_ms };
-        let cpu_ms_per_saga = ByProcess::from([("order", 0.5)]);
-        let loaded = Loaded {
+    use super::{super::samples::Sample, *};
+
+    fn latency(p50_ms: f64) -> Latency {
+        Latency { p50_ms, p99_ms: p50_ms, p99_9_ms: p50_ms }
+    }
+
+    fn loaded(sagas_per_second: f64) -> Loaded {
+        Loaded {
             in_flight: 500,
             sagas_per_second,
-            latency,
+            sagas_per_second_by_turn: vec![sagas_per_second],
+            latency: latency(6.0),
             statements_per_saga: 9.0,
             wal_bytes_per_saga: 2048.0,
-            cpu_ms_per_saga,
-        };
-        Measured { alone: Some(latency), loaded: vec![loaded] }
+            cpu_ms_per_saga: ByProcess::from([("order", 0.5)]),
+        }
     }
 
     fn figures() -> Figures {
-        let latency = |p50_ms| Latency { p50_ms, p99_ms: p50_ms, p99_9_ms: p50_ms };
-        let usual = Usual {
-            measured: measured(900.0, 6.0),
-            rss_at_rest_mib: ByProcess::from([("order", 20.0)]),
-            rss_mib: ByProcess::from([("order", 30.0)]),
-            commit: latency(0.5),
-            commit_to_published: latency(2.0),
+        let alone = Alone { ensemble: latency(6.0), dbos: latency(3.0), commit: latency(0.5), commit_to_published: latency(2.0) };
+        let beside = |sagas_per_second| Some(Beside { measured: loaded(sagas_per_second), empty: loaded(1000.0) });
+        let loads = Loads {
+            some: loaded(800.0),
+            most: loaded(900.0),
+            textbook: loaded(100.0),
+            dbos: loaded(300.0),
             open_loop: OpenLoop { rate: 540.0, latency: latency(7.0), fault: None },
-            samples: vec![],
-            pinned: measured(855.0, 6.0).loaded.pop(),
-            after: measured(810.0, 6.0).loaded.pop(),
+            pinned: beside(950.0),
+            after: beside(900.0),
         };
         let settings = Settings {
             in_flight: 500,
@@ -320,7 +231,22 @@ mod tests {
             pin: true,
             plot: "p".into(),
         };
-        Figures::of(&settings, usual, measured(100.0, 9.0), measured(300.0, 3.0))
+        let resident = |mib| ByProcess::from([("order", mib)]);
+        Figures::of(&settings, alone, loads, resident(20.0), resident(30.0))
+    }
+
+    #[test]
+    fn a_load_is_all_of_its_turns() {
+        let turn = |orders, millis, cpu| {
+            let time = Duration::from_millis(millis);
+            let samples = vec![Sample { at: time, took: time }; orders];
+            let cost = Reading { statements: 60, wal_bytes: 600, cpu_ms: ByProcess::from([("order", cpu)]) };
+            (Run { time, samples }, cost)
+        };
+        let loaded = Loaded::of(5, &[turn(10, 500, 30.0), turn(30, 500, 30.0)]).expect("they fit");
+        assert_eq!((loaded.sagas_per_second, loaded.sagas_per_second_by_turn), (40.0, vec![20.0, 60.0]));
+        assert_eq!((loaded.statements_per_saga, loaded.wal_bytes_per_saga), (3.0, 30.0));
+        assert_eq!(loaded.cpu_ms_per_saga["order"], 1.5);
     }
 
     #[test]
@@ -329,6 +255,7 @@ mod tests {
         assert_eq!((figures.ratio_to_dbos, figures.ratio_to_textbook), (3.0, 9.0));
         assert_eq!((figures.alone_p50_ratio_to_dbos, figures.alone_p50_ratio_to_commit), (2.0, 12.0));
         assert_eq!((figures.commit_to_published_ratio_to_commit, figures.ratio_after_1m), (4.0, Some(0.9)));
+        assert_eq!(figures.ratio_to_dbos_by_turn, [3.0]);
         assert_eq!(figures.ratio_while_pinned, Some(0.95));
     }
 

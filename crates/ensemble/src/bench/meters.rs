@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context as _;
 use sqlx::{Connection as _, PgConnection};
 
-use crate::{Part, Stack};
+use crate::Stack;
 
 const COUNT_STATEMENTS: &str = "create extension if not exists pg_stat_statements";
 const WRITTEN: &str = "select (pg_current_wal_lsn() - '0/0')::bigint";
@@ -15,10 +15,7 @@ const STATEMENTS: &str = "select coalesce(sum(calls), 0)::bigint from pg_stat_st
 pub(super) type ByProcess = BTreeMap<&'static str, f64>;
 
 /// What is read before and after a load.
-pub(super) struct Meters {
-    db: PgConnection,
-    processes: Vec<(&'static str, i32)>,
-}
+pub(super) struct Meters(PgConnection);
 
 /// Totals since the processes were started.
 pub(super) struct Reading {
@@ -40,24 +37,24 @@ impl Reading {
 }
 
 impl Meters {
-    /// Of these processes, and of the stack's PostgreSQL.
-    pub(super) async fn of(stack: &Stack, processes: Vec<(&'static str, i32)>) -> anyhow::Result<Self> {
+    /// Of the stack's PostgreSQL.
+    pub(super) async fn of(stack: &Stack) -> anyhow::Result<Self> {
         let mut db = PgConnection::connect(&stack.addresses().superuser_url()).await?;
         sqlx::query(COUNT_STATEMENTS).execute(&mut db).await.context("PostgreSQL lacks its pg_stat_statements")?;
-        Ok(Self { db, processes })
+        Ok(Self(db))
     }
 
-    pub(super) async fn read(&mut self) -> anyhow::Result<Reading> {
-        let wal_bytes = sqlx::query_scalar(WRITTEN).fetch_one(&mut self.db).await?;
-        let statements = sqlx::query_scalar(STATEMENTS).fetch_one(&mut self.db).await?;
-        let cpu_ms = self.processes.iter().map(|(name, pid)| Ok((*name, cpu_ms(*pid)?))).collect::<anyhow::Result<_>>()?;
+    pub(super) async fn read(&mut self, processes: &[(&'static str, i32)]) -> anyhow::Result<Reading> {
+        let wal_bytes = sqlx::query_scalar(WRITTEN).fetch_one(&mut self.0).await?;
+        let statements = sqlx::query_scalar(STATEMENTS).fetch_one(&mut self.0).await?;
+        let cpu_ms = processes.iter().map(|(name, pid)| Ok((*name, cpu_ms(*pid)?))).collect::<anyhow::Result<_>>()?;
         Ok(Reading { statements, wal_bytes, cpu_ms })
     }
+}
 
-    /// MiB. PostgreSQL's processes share their buffers: each counts for its part of what is shared.
-    pub(super) fn resident(&self) -> anyhow::Result<ByProcess> {
-        self.processes.iter().map(|(name, pid)| Ok((*name, resident_kib(*pid)? / 1024.0))).collect()
-    }
+/// MiB. PostgreSQL's processes share their buffers: each counts for its part of what is shared.
+pub(super) fn resident(processes: &[(&'static str, i32)]) -> anyhow::Result<ByProcess> {
+    processes.iter().map(|(name, pid)| Ok((*name, resident_kib(*pid)? / 1024.0))).collect()
 }
 
 /// PostgreSQL's server forks a process for each connection; all else here is one process.
@@ -130,11 +127,6 @@ impl Machine {
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
         }
     }
-}
-
-/// The processes of a stack, without those that run in containers.
-pub(super) fn processes(stack: &Stack) -> Vec<(&'static str, i32)> {
-    Part::ALL.into_iter().filter_map(|part| Some((part.name(), stack.process_id(part)?))).collect()
 }
 
 #[cfg(test)]

@@ -26,8 +26,8 @@ pub struct Latency {
 }
 
 impl Latency {
-    pub(super) fn of(samples: &[Sample]) -> anyhow::Result<Self> {
-        Self::of_times(samples.iter().map(|sample| sample.took))
+    pub(super) fn of<'a>(samples: impl IntoIterator<Item = &'a Sample>) -> anyhow::Result<Self> {
+        Self::of_times(samples.into_iter().map(|sample| sample.took))
     }
 
     pub(super) fn of_times(times: impl IntoIterator<Item = Duration>) -> anyhow::Result<Self> {
