@@ -18,7 +18,7 @@ const TURNS: u32 = 3;
 
 /// One of them, open for orders.
 pub(super) struct Shop {
-    pub(super) name: &'static str,
+    name: &'static str,
     pub(super) stack: Stack,
     pub(super) customers: Arc<Customers>,
     meters: Meters,
@@ -42,16 +42,19 @@ impl Shop {
     pub(super) async fn dbos(program: &Dbos) -> anyhow::Result<Self> {
         let stack = Stack::start(options().parts([Part::Postgres, Part::Partners])).await?;
         let workflow = program.start(&stack).await?;
-        let customers = Arc::new(Customers::at(workflow.url())?);
-        let meters = Meters::of(&stack).await?;
-        Ok(Self { name: "dbos", stack, customers, meters, workflow: Some(workflow) })
+        let customers = Customers::at(workflow.url())?;
+        Self::open("dbos", stack, customers, Some(workflow)).await
     }
 
     async fn of(name: &'static str, options: Options) -> anyhow::Result<Self> {
         let stack = Stack::start(options).await?;
-        let customers = Arc::new(Customers::of(&stack).await?);
+        let customers = Customers::of(&stack).await?;
+        Self::open(name, stack, customers, None).await
+    }
+
+    async fn open(name: &'static str, stack: Stack, customers: Customers, workflow: Option<Running>) -> anyhow::Result<Self> {
         let meters = Meters::of(&stack).await?;
-        Ok(Self { name, stack, customers, meters, workflow: None })
+        Ok(Self { name, stack, customers: Arc::new(customers), meters, workflow })
     }
 
     /// Without those that run in containers; one that was killed meanwhile is another process by now.
@@ -74,7 +77,7 @@ impl Shop {
         Ok((run, cost))
     }
 
-    /// Waits for what is still being committed after the last answer.
+    /// The workflow first, for it still commits after its last answer.
     pub(super) async fn close(self) -> anyhow::Result<()> {
         if let Some(workflow) = self.workflow {
             tokio::time::timeout(Duration::from_secs(30), workflow.stop()).await??;
