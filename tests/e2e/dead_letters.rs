@@ -133,8 +133,11 @@ async fn impossible(world: &World, placed: &Placed) -> anyhow::Result<()> {
     forge(world, "ensemble.stock.unavailable", headers("stock.unavailable.v1", id, &placed.id), body).await?;
     let shown = dead_letter(&operator, id).await?;
     ensure!(shown["code"] == "contradiction", "{shown:#}");
-    placed.screen().await?.must_be("confirmed", "")?;
-    discard(&operator, &id.to_string()).await
+    let screen = placed.screen().await?;
+    screen.must_be("confirmed", "")?;
+    ensure!(says_so(&screen, "contradiction", "order"), "{:#}", screen.0);
+    discard(&operator, &id.to_string()).await?;
+    placed.shows("nothing of what was discarded", |screen| !says_so(screen, "contradiction", "order")).await.map(drop)
 }
 
 async fn too_early(world: Arc<World>) -> anyhow::Result<()> {
@@ -212,8 +215,9 @@ impl Refusal {
     }
 }
 
-fn says_so(screen: &Screen) -> bool {
-    screen.0["explanation"].as_str().is_some_and(|text| text.contains("a dead letter (poison) waits for an operator"))
+fn says_so(screen: &Screen, code: &str, service: &str) -> bool {
+    let told = format!("A dead letter ({code}) at {service} waits for an operator.");
+    screen.0["explanation"].as_str().is_some_and(|text| text.ends_with(&told))
 }
 
 async fn replayed_in_time(world: Arc<World>) -> anyhow::Result<()> {
@@ -221,7 +225,7 @@ async fn replayed_in_time(world: Arc<World>) -> anyhow::Result<()> {
     let shipping = world.operator(Service::Shipping);
     let refusal = refused_by_the_database(&world).await?;
     let (placed, path) = (refusal.placed.clone(), format!("dead-letters/{}", refusal.dead));
-    placed.shows("the dead letter in its explanation", says_so).await?;
+    placed.shows("the dead letter in its explanation", |screen| says_so(screen, "poison", "shipping")).await?;
     let needing = shipping.sees("attention").await?;
     let found = needing["first"].as_array().is_some_and(|all| all.iter().any(|one| one["saga"] == placed.id));
     ensure!(found && needing["first"].to_string().contains("dead_letter"), "{needing:#}");
@@ -250,6 +254,7 @@ async fn replayed_late(world: Arc<World>) -> anyhow::Result<()> {
     let refusal = refused_by_the_database(&world).await?;
     let (placed, path) = (refusal.placed.clone(), format!("dead-letters/{}", refusal.dead));
     placed.comes_to_rest().await?.must_be("rejected", "expired")?;
+    placed.shows("the dead letter that is left", |screen| says_so(screen, "poison", "shipping")).await?;
     refusal.ends().await?;
     let foretold = shipping.does(&format!("{path}/dry-run"), None).await?.1;
     ensure!(foretold["says"] == "would do nothing: it was undone before it came", "{foretold:#}");
@@ -290,6 +295,7 @@ async fn audited(world: Arc<World>) -> anyhow::Result<()> {
     under_load.must_be_clean()?;
 
     placed.comes_to_rest().await?.must_be("rejected", "expired")?;
+    placed.shows("the dead letter that is left", |screen| says_so(screen, "poison", "shipping")).await?;
     refusal.ends().await?;
     let found = audit::at_rest(&world.addresses).await?;
     let settled = found.settled.iter().find(|letter| letter.id == dead).with_context(|| format!("{:?}", found.settled))?;

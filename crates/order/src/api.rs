@@ -28,7 +28,7 @@ use uuid::Uuid;
 use crate::{
     domain::{CancelOrder, PlaceOrder, Purchase, Wish},
     reactions::{Input, Order},
-    screen::{self, Entry, OrderScreen, Siblings, Status, Summary},
+    screen::{self, Entry, OrderScreen, Siblings, Status, Summary, Waiting},
     store::{self, Listed},
 };
 
@@ -339,8 +339,9 @@ impl App {
 
     /// The screen, if there is such an order.
     async fn screen(&self, id: OrderId) -> Result<Option<OrderScreen>, Arc<sqlx::Error>> {
-        let (parts, told) = tokio::join!(self.siblings.parts(id), self.told(id));
-        Ok(told?.map(|(order, timeline)| screen::whole(id, &order, timeline, parts)))
+        let (parts, told, waiting) = tokio::join!(self.siblings.parts(id), self.told(id), self.house.waiting(id.into()));
+        let (Some((order, timeline)), waiting) = (told?, waiting?) else { return Ok(None) };
+        Ok(Some(screen::whole(id, &order, timeline, parts, waiting.map(Waiting::from))))
     }
 
     /// What whoever waited is shown. Of an order that rests every word has been heard, and asking the three others for theirs
@@ -348,7 +349,7 @@ impl App {
     async fn waited_for(&self, id: OrderId, rests: Option<Told>) -> Result<Option<OrderScreen>, Arc<sqlx::Error>> {
         if let Some((order, timeline)) = rests {
             let parts = screen::heard(&timeline);
-            return Ok(Some(screen::whole(id, &order, timeline, parts)));
+            return Ok(Some(screen::whole(id, &order, timeline, parts, None)));
         }
         self.screen(id).await
     }

@@ -11,10 +11,10 @@ use crate::{
 };
 use words::{WORDS, Word, capital, span};
 
-/// A few plain sentences about the order. `waiting` is what the other services say that they wait for, where it is known.
+/// A few plain sentences about the order. `waiting` is what the services say that they wait for, where it is known.
 pub fn explanation(order: &Purchase, timeline: &[Entry], waiting: &[(ServiceName, Waiting)], now: Timestamp) -> String {
     let story = Story { order, timeline, waiting, now };
-    match order.standing {
+    let told = match order.standing {
         Standing::Open => story.open(),
         Standing::Confirmed { sale } => story.confirmed(sale),
         Standing::Dispatched { since, sale } => story.dispatched(since, sale),
@@ -22,7 +22,8 @@ pub fn explanation(order: &Purchase, timeline: &[Entry], waiting: &[(ServiceName
         Standing::Closing { since, cause, .. } => story.closing(since, cause),
         Standing::Rejected { reason } => story.ended("Rejected", reason),
         Standing::Cancelled => story.ended("Cancelled", Reason::CustomerRequest),
-    }
+    };
+    told + &story.dead_letters()
 }
 
 struct Story<'a> {
@@ -112,14 +113,17 @@ impl Story<'_> {
     /// What keeps that service, when it says so.
     fn trouble(&self, service: ServiceName) -> String {
         let Some((_, waiting)) = self.waiting.iter().find(|(who, _)| *who == service) else { return String::new() };
-        let tried = match (waiting.tries, &waiting.last_error) {
-            (0, _) => None,
-            (tries, None) => Some(format!("try {tries}")),
-            (tries, Some(error)) => Some(format!("try {tries}, {}", words::plain(error))),
-        };
-        let dead = waiting.dead_letter.as_ref().map(|code| format!("a dead letter ({code}) waits for an operator"));
-        let told: Vec<String> = tried.into_iter().chain(dead).collect();
-        if told.is_empty() { String::new() } else { format!(": {}", told.join("; ")) }
+        match (waiting.tries, &waiting.last_error) {
+            (0, _) => String::new(),
+            (tries, None) => format!(": try {tries}"),
+            (tries, Some(error)) => format!(": try {tries}, {}", words::plain(error)),
+        }
+    }
+
+    /// Whoever they wait with, and however the order stands: it may have come to rest around them.
+    fn dead_letters(&self) -> String {
+        let dead = self.waiting.iter().filter_map(|(service, waiting)| Some((service, waiting.dead_letter.as_ref()?)));
+        dead.map(|(service, code)| format!(" A dead letter ({code}) at {service} waits for an operator.")).collect()
     }
 
     fn first<E: EventData>(&self) -> Option<Timestamp> {

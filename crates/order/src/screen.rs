@@ -206,7 +206,7 @@ struct PricedLine {
     unit_price: Amount,
 }
 
-/// The order's own part. `waiting` is what the other services say that they wait for, where it is known.
+/// The order's own part. `waiting` is what the services say that they wait for, where it is known.
 pub fn own(id: OrderId, order: &Purchase, timeline: &[Entry], waiting: &[(ServiceName, Waiting)], now: Timestamp) -> Own {
     let heard = timeline.iter().map(|entry| entry.time).max();
     let mut summary = summary(id, order);
@@ -260,12 +260,28 @@ pub(crate) fn heard(timeline: &[Entry]) -> Parts {
     }
 }
 
-/// The screen, with what the other services say, or have said.
+/// The screen, with what the other services say, or have said. `waiting`: what the order waits for in its own house.
 #[cfg(feature = "shell")]
-pub(crate) fn whole(id: OrderId, order: &Purchase, timeline: Vec<Entry>, parts: Parts) -> OrderScreen {
-    let own = own(id, order, &timeline, &parts.waiting(), time::OffsetDateTime::now_utc().into());
+pub(crate) fn whole(
+    id: OrderId,
+    order: &Purchase,
+    timeline: Vec<Entry>,
+    parts: Parts,
+    waiting: Option<Waiting>,
+) -> OrderScreen {
+    let here = waiting.map(|waiting| (ServiceName::Order, waiting));
+    let waiting: Vec<_> = here.into_iter().chain(parts.waiting()).collect();
+    let own = own(id, order, &timeline, &waiting, time::OffsetDateTime::now_utc().into());
     let Parts { stock, payment, shipment } = parts;
     OrderScreen { own, stock: Some(stock), payment: Some(payment), shipment: Some(shipment), timeline }
+}
+
+#[cfg(feature = "shell")]
+impl From<chassis::calls::Waiting> for Waiting {
+    fn from(waiting: chassis::calls::Waiting) -> Self {
+        let chassis::calls::Waiting { call, tries, last_error, next_try, dead_letter } = waiting;
+        Self { call, tries, last_error, next_try, dead_letter }
+    }
 }
 
 #[cfg(feature = "shell")]

@@ -70,7 +70,7 @@ fn under_way() {
     );
     assert_eq!(
         troubled(Standing::Open, &[P, RESERVED, HELD], ServiceName::Shipping, waiting(0, None, Some("too_early"))),
-        "Waiting 1.7 s for shipping to answer payment.authorized: a dead letter (too_early) waits for an operator."
+        "Waiting 1.7 s for shipping to answer payment.authorized. A dead letter (too_early) at shipping waits for an operator."
     );
 }
 
@@ -182,6 +182,22 @@ fn cancelled_before_anybody_acted() {
     assert_eq!(
         said(Standing::Cancelled, &[&[P][..], &back].concat()),
         "Cancelled: the customer asked for it. Nothing was charged. Nothing is owed."
+    );
+}
+
+/// Whoever it waits with: order itself, too.
+#[test]
+fn a_dead_letter_is_told_of_when_nothing_is_owed() {
+    let left = waiting(0, None, Some("poison"));
+    let way = [P, (StockUnavailable::INFO, 40)];
+    assert_eq!(
+        troubled(Standing::Rejected { reason: Reason::OutOfStock }, &way, ServiceName::Shipping, left.clone()),
+        "Rejected: not every line was in stock. Nothing was charged. Nothing is owed. A dead letter (poison) at shipping waits for \
+         an operator."
+    );
+    assert_eq!(
+        troubled(Standing::Confirmed { sale: Sale::Committed }, &[P, CONFIRMED], ServiceName::Order, left),
+        "Confirmed in 812 ms. A dead letter (poison) at order waits for an operator."
     );
 }
 
