@@ -38,14 +38,16 @@ crate::statements! {
 
     WAITING = "select intent.call, intent.tries, intent.last_error, intent.due, dead.code
         from (select) as one
-        left join (select * from chassis.intents where saga = $1 order by id limit 1) as intent on true
+        left join (
+            select * from chassis.intents where id between chassis.first_of($1) and chassis.last_of($1) and saga = $1 order by id limit 1
+        ) as intent on true
         left join (
             select code from chassis.dead_letters where saga = $1 and state = 'dead' order by buried_at, id limit 1
         ) as dead on true
         where intent.id is not null or dead.code is not null";
 
     OF_SAGA = "select json_build_object('id', id, 'call', call, 'tries', tries, 'last_error', last_error, 'due', due, 'looking_up', look_up)
-        from chassis.intents where saga = $1 order by id";
+        from chassis.intents where id between chassis.first_of($1) and chassis.last_of($1) and saga = $1 order by id";
 }
 
 /// An intent that this replica has to itself for a while.
