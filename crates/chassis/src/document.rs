@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use crate::commit::{Opening, Writing};
 
-/// Runs `sql`, which takes `$1::uuid[]` and nothing else, locks in key order and gives `(id, document)`, and fills the table.
-/// Asked first, it goes in the message that opens the transaction.
+/// Runs `sql`, which takes `$1::uuid[]` and nothing else and gives `(id, document)`, and fills the table. Asked first, it goes in
+/// the message that opens the transaction. It need lock nothing: the sagas are the transaction's own by then, rows that do not
+/// exist yet among theirs.
 ///
 /// # Errors
 /// What the database says; a document that no longer fits its type is [`sqlx::Error::ColumnDecode`].

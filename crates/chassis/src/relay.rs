@@ -41,7 +41,7 @@ pub struct Settings {
     #[arg(long, env = "RECONCILE_INTERVAL", default_value = "2s", value_parser = crate::config::duration)]
     pub reconcile_interval: Duration,
     /// How many of the stream's messages are compared with the outbox at each look, while nothing is in doubt.
-    #[arg(long, env = "RECONCILE_WINDOW", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, env = "RECONCILE_WINDOW", default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub reconcile_window: u32,
     /// How many events may be pending before commands are turned away with 503.
     #[arg(long, env = "BACKLOG_MAX", default_value_t = 50_000)]

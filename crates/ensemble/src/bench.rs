@@ -49,7 +49,7 @@ pub struct Settings {
     #[arg(long, default_value_t = 500)]
     in_flight: usize,
     /// How long each load lasts, in seconds; a closed loop in three turns.
-    #[arg(long, default_value_t = 15)]
+    #[arg(long, default_value_t = 30)]
     seconds: u64,
     /// How many orders are measured alone.
     #[arg(long, default_value_t = 300)]

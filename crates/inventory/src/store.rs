@@ -8,15 +8,15 @@ use sqlx::{PgConnection, PgPool, Row as _, postgres::PgRow, types::Json};
 use crate::domain::{Reservation, Shelves, Stock};
 
 chassis::statements! {
-    /// Locks in key order, so that two batches cannot wait for each other.
-    LOAD_RESERVATIONS = "select order_id, reservation from reservations where order_id = any($1::uuid[]) order by order_id for update";
+    /// Not locked: who loads has their sagas to itself, by name.
+    LOAD_RESERVATIONS = "select order_id, reservation from reservations where order_id = any($1::uuid[])";
 
     SAVE_RESERVATIONS = "insert into reservations (order_id, reservation) select * from unnest($1::uuid[], $2::jsonb[])
             on conflict (order_id) do update set reservation = excluded.reservation, changed_at = clock_timestamp()";
 
     READ_RESERVATION = "select reservation from reservations where order_id = $1";
 
-    /// Locks in key order too, and after the reservations: a hot product is waited for, never deadlocked on.
+    /// Locks in key order: a product is every saga's, and a hot one is waited for, never deadlocked on.
     LOAD_STOCK = "select sku, name, amount, currency, on_hand, reserved, sold, received, version
             from stock where sku = any($1::text[]) order by sku for update";
 

@@ -53,7 +53,7 @@ pub(crate) const PROBLEMS: &[ProblemPage] = &[
 #[derive(Clone)]
 struct App {
     house: House<Order>,
-    siblings: Siblings,
+    siblings: Arc<Siblings>,
 }
 
 pub(crate) fn routes(house: House<Order>) -> OpenApiRouter {
@@ -64,7 +64,7 @@ pub(crate) fn routes(house: House<Order>) -> OpenApiRouter {
         .routes(routes!(show))
         .routes(routes!(cancel))
         .routes(routes!(events))
-        .with_state(App { house, siblings })
+        .with_state(App { house, siblings: Arc::new(siblings) })
 }
 
 /// What a customer orders.

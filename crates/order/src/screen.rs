@@ -262,13 +262,7 @@ pub(crate) fn heard(timeline: &[Entry]) -> Parts {
 
 /// The screen, with what the other services say, or have said. `waiting`: what the order waits for in its own house.
 #[cfg(feature = "shell")]
-pub(crate) fn whole(
-    id: OrderId,
-    order: &Purchase,
-    timeline: Vec<Entry>,
-    parts: Parts,
-    waiting: Option<Waiting>,
-) -> OrderScreen {
+pub(crate) fn whole(id: OrderId, order: &Purchase, timeline: Vec<Entry>, parts: Parts, waiting: Option<Waiting>) -> OrderScreen {
     let here = waiting.map(|waiting| (ServiceName::Order, waiting));
     let waiting: Vec<_> = here.into_iter().chain(parts.waiting()).collect();
     let own = own(id, order, &timeline, &waiting, time::OffsetDateTime::now_utc().into());

@@ -13,8 +13,8 @@ use crate::{
 };
 
 chassis::statements! {
-    /// Locks in key order, so that two batches cannot wait for each other.
-    LOAD_ORDERS = "select order_id, purchase from orders where order_id = any($1::uuid[]) order by order_id for update";
+    /// Not locked: who loads has their sagas to itself, by name.
+    LOAD_ORDERS = "select order_id, purchase from orders where order_id = any($1::uuid[])";
 
     SAVE_ORDERS = "insert into orders (order_id, purchase, customer_id, status)
             select * from unnest($1::uuid[], $2::jsonb[], $3::text[], $4::text[])

@@ -4,7 +4,7 @@
 //! them together: hundreds of requests in flight share one fsync. An answer leaves the process
 //! only after its commit.
 
-use std::{ops::Bound, path::Path, sync::Arc, thread::JoinHandle};
+use std::{ops::Bound, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
 
 use redb::{Database, MultimapTableDefinition, ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
 use serde::{Serialize, de::DeserializeOwned};
@@ -13,6 +13,9 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Changes in one transaction at most, so that the first of a crowd does not wait for all of it.
 const BATCH_MAX: usize = 512;
+/// Behind so many at once the next batch waits a moment for company: it costs one fsync, however many share it.
+const BUSY: usize = 4;
+const COMPANY: Duration = Duration::from_millis(3);
 /// Changes waiting for the writer at most; beyond that requests wait at the door.
 const WAITING_MAX: usize = 4096;
 /// Memory for the pages of the file, in bytes (redb's own default is 1 GiB).
@@ -117,9 +120,16 @@ impl Ledger {
 }
 
 fn write_all(database: &Database, mut waiting: mpsc::Receiver<Change>) {
+    let mut last = 0;
     while let Some(first) = waiting.blocking_recv() {
+        if last >= BUSY {
+            std::thread::sleep(COMPANY);
+        }
         match write_batch(database, first, &mut waiting) {
-            Ok(receipts) => receipts.into_iter().for_each(|tell| tell()),
+            Ok(receipts) => {
+                last = receipts.len();
+                receipts.into_iter().for_each(|tell| tell());
+            }
             // The receipts were dropped: each asker hears `NotWritten`.
             Err(error) => tracing::error!(%error, "a batch was given up"),
         }

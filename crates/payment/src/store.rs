@@ -7,8 +7,8 @@ use sqlx::{PgPool, types::Json};
 use crate::domain::{Hold, Holds};
 
 chassis::statements! {
-    /// Locks in key order, so that two batches cannot wait for each other.
-    LOAD = "select order_id, hold from holds where order_id = any($1::uuid[]) order by order_id for update";
+    /// Not locked: who loads has their sagas to itself, by name.
+    LOAD = "select order_id, hold from holds where order_id = any($1::uuid[])";
 
     SAVE = "insert into holds (order_id, hold) select * from unnest($1::uuid[], $2::jsonb[])
             on conflict (order_id) do update set hold = excluded.hold, changed_at = clock_timestamp()";

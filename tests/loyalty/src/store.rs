@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use crate::domain::Cards;
 
 chassis::statements! {
-    LOAD = "select order_id, card from cards where order_id = any($1::uuid[]) order by order_id for update";
+    LOAD = "select order_id, card from cards where order_id = any($1::uuid[])";
 
     SAVE = "insert into cards (order_id, card) select * from unnest($1::uuid[], $2::jsonb[])
             on conflict (order_id) do update set card = excluded.card";

@@ -30,7 +30,8 @@ use crate::{
 
 crate::statements! {
     /// In order, so that two batches cannot wait for each other. By name, for a row that does not exist yet cannot be locked: of
-    /// two replicas that both found none, the second would write over what the first has made. It gives no row.
+    /// two replicas that both found none, the second would write over what the first has made. All that a service keeps of a saga
+    /// is written behind this lock, and needs no other. It gives no row.
     LOCK = "select from unnest($1::uuid[]) as name where pg_advisory_xact_lock(uuid_hash_extended(name, 0)) is null";
 
     CLAIM = concat!("insert into chassis.claims
@@ -145,7 +146,7 @@ async fn look_at_others<S: Service>(
 }
 
 /// Deadlines that have been moved or dropped since somebody found them due count as taken: what was set instead stands. To
-/// be asked once the sagas' rows are locked, for only with them do deadlines move.
+/// be asked behind the sagas' locks, for only there do deadlines move.
 pub(super) async fn moved_deadlines<S: Service>(
     conn: &mut PgConnection,
     arrived: &[Arrived<S>],

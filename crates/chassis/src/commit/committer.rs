@@ -34,12 +34,13 @@ use crate::{
 const TRANSACTION_MAX: Duration = Duration::from_secs(20);
 /// So long what only takes note waits for company: longer than a saga takes, so that a step of the saga comes along.
 const COMPANY: Duration = Duration::from_millis(100);
-/// After so many at once the door is busy, and whoever comes next waits a moment for company, too: less than a transaction under
-/// load takes, and the transactions are half as many. Behind fewer nobody waits.
+/// After so many at once the door is busy, and whoever comes next waits a moment for company, too: so long for each of those, which
+/// is about what they took, and the transactions are half as many. Behind fewer nobody waits.
 const BUSY: usize = 4;
-const BUSY_COMPANY: Duration = Duration::from_millis(2);
-/// So many inputs are decided before anybody has looked whether they are repeats. One repeat among more costs more than a look.
-const UNSEEN_MAX: usize = 16;
+const BUSY_COMPANY: Duration = Duration::from_micros(400);
+const BUSY_COMPANY_MAX: Duration = Duration::from_millis(8);
+/// Repeats come in swarms: for so long after one, all that comes is looked up before it is decided.
+const REPEATS_FOR: Duration = Duration::from_secs(1);
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(10), most: Duration::from_secs(2) };
 
 type Answer = oneshot::Sender<Result<Settled, Error>>;
@@ -48,6 +49,14 @@ type Answer = oneshot::Sender<Result<Settled, Error>>;
 pub(super) struct Batch<S: Service> {
     pub(super) arrived: Vec<Arrived<S>>,
     pub(super) about: Vec<About>,
+}
+
+/// What a committer keeps from one batch to the next.
+#[derive(Default)]
+struct Kept {
+    conn: Option<Held>,
+    /// When something was last decided as if it were new, and could not be written as such.
+    repeat: Option<Instant>,
 }
 
 /// Where what was committed goes on from memory. All of it may be dropped: the tables know, and their sweeps look.
@@ -75,7 +84,7 @@ impl<S: Service> Committer<S> {
     /// Until nothing more comes and all that waited is taken.
     pub(crate) async fn run(mut self) {
         let most = usize::from(self.settings.batch_max);
-        let (mut waiting, mut conn, mut last) = (Vec::with_capacity(most), None, 0);
+        let (mut waiting, mut kept, mut last) = (Vec::with_capacity(most), Kept::default(), 0);
         loop {
             let came = tokio::select! {
                 biased;
@@ -89,17 +98,18 @@ impl<S: Service> Committer<S> {
                 // Also when nobody comes by this door: a service may have no partner.
                 return self.work.cancelled().await;
             }
-            self.gather(&mut waiting, most, last >= BUSY).await;
+            self.gather(&mut waiting, most, last).await;
             last = waiting.len();
-            self.take(waiting.drain(..), &mut conn).await;
+            self.take(waiting.drain(..), &mut kept).await;
         }
     }
 
     /// Nobody waits for what only takes note, and alone it costs as much as a step of the saga: it rides with the next one.
     /// Where many came at once, others are about to.
-    async fn gather(&mut self, waiting: &mut Vec<Waiting<S>>, most: usize, busy: bool) {
-        if busy && waiting.len() < most {
-            sleep(BUSY_COMPANY).await;
+    async fn gather(&mut self, waiting: &mut Vec<Waiting<S>>, most: usize, last: usize) {
+        if last >= BUSY && waiting.len() < most {
+            let took = BUSY_COMPANY * u32::try_from(last).unwrap_or(u32::MAX);
+            sleep(took.min(BUSY_COMPANY_MAX)).await;
             while waiting.len() < most
                 && let Ok(one) = self.queue.try_recv()
             {
@@ -119,7 +129,7 @@ impl<S: Service> Committer<S> {
         }
     }
 
-    async fn take(&self, waiting: impl Iterator<Item = Waiting<S>>, conn: &mut Option<Held>) {
+    async fn take(&self, waiting: impl Iterator<Item = Waiting<S>>, kept: &mut Kept) {
         let start = Instant::now();
         let mut oldest = start;
         let (mut batch, mut answers) = (Batch { arrived: Vec::new(), about: Vec::new() }, Vec::new());
@@ -134,7 +144,7 @@ impl<S: Service> Committer<S> {
         let mut parts = vec![whole];
         while let Some(part) = parts.pop() {
             let span = self.span(&batch, part.clone());
-            match self.until_it_ends(&batch, part.clone(), oldest, conn).instrument(span).await {
+            match self.until_it_ends(&batch, part.clone(), oldest, kept).instrument(span).await {
                 Ok(effects) => self.hand_on(effects, &mut answers[part], start),
                 Err(Error::Poison(_)) if part.len() > 1 => {
                     // Last in, first out: in the order in which they came.
@@ -161,14 +171,18 @@ impl<S: Service> Committer<S> {
         batch: &Arc<Batch<S>>,
         part: Range<usize>,
         oldest: Instant,
-        conn: &mut Option<Held>,
+        kept: &mut Kept,
     ) -> Result<Effects<S>, Error> {
-        let (mut failures, mut panicked, mut looked_up) = (0_u32, false, part.len() > UNSEEN_MAX);
+        let lately = kept.repeat.is_some_and(|repeat| repeat.elapsed() < REPEATS_FOR);
+        let (mut failures, mut panicked, mut looked_up) = (0_u32, false, lately);
         loop {
             let sure = std::mem::replace(&mut looked_up, true);
-            let why = match self.once(batch, part.clone(), sure, conn).await {
+            let why = match self.once(batch, part.clone(), sure, &mut kept.conn).await {
                 Ok(Some(effects)) => return Ok(effects),
-                Ok(None) => continue,
+                Ok(None) => {
+                    kept.repeat = Some(Instant::now());
+                    continue;
+                }
                 // A repeat, decided as if it were none, may well be impossible.
                 Err(Fault::Poison(_)) if !sure => continue,
                 Err(Fault::Poison(why)) => return Err(Error::Poison(why)),

@@ -33,8 +33,8 @@ use crate::{
 /// An event with its headers is not larger, in bytes: the broker takes half as much again.
 const MESSAGE_MAX: usize = 256 * 1024;
 
-// Rows by id, no row twice, and the saga's own row is locked before any of its deadlines. Tables that are empty at times are met
-// by `= any`, for which there is but one plan: a join is planned for what was there then.
+// Rows by id, no row twice. Tables that are empty at times are met by `= any`, for which there is but one plan: a join is planned
+// for what was there then.
 crate::statements! {
     SAY = concat!("insert into chassis.outbox (late, id, saga, type, body, causation, traceparent, tracestate, said_at)
         select ", late!(), ", c.id, c.saga, c.type, convert_from(c.body, 'UTF8'), c.causation, c.traceparent, c.tracestate, $9

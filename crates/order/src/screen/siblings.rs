@@ -34,8 +34,7 @@ pub struct Settings {
     pub shipping_url: Url,
 }
 
-/// The other three services. Cheap to clone.
-#[derive(Clone)]
+/// The other three services.
 pub(crate) struct Siblings {
     inventory: Client,
     payment: Client,
