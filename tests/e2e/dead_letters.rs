@@ -295,7 +295,6 @@ async fn audited(world: Arc<World>) -> anyhow::Result<()> {
     under_load.must_be_clean()?;
 
     placed.comes_to_rest().await?.must_be("rejected", "expired")?;
-    placed.shows("the dead letter that is left", |screen| says_so(screen, "poison", "shipping")).await?;
     refusal.ends().await?;
     let found = audit::at_rest(&world.addresses).await?;
     let settled = found.settled.iter().find(|letter| letter.id == dead).with_context(|| format!("{:?}", found.settled))?;

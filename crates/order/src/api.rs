@@ -339,7 +339,7 @@ impl App {
 
     /// The screen, if there is such an order.
     async fn screen(&self, id: OrderId) -> Result<Option<OrderScreen>, Arc<sqlx::Error>> {
-        let (parts, told, waiting) = tokio::join!(self.siblings.parts(id), self.told(id), self.house.waiting(id.into()));
+        let (parts, told, waiting) = tokio::join!(self.siblings.parts(id), self.told(id), self.house.waiting(id));
         let (Some((order, timeline)), waiting) = (told?, waiting?) else { return Ok(None) };
         Ok(Some(screen::whole(id, &order, timeline, parts, waiting.map(Waiting::from))))
     }
