@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use ensemble::Service;
 use futures_util::future::{join_all, try_join_all};
 use libtest_mimic::Trial;
@@ -18,6 +18,7 @@ pub(crate) fn trials(shared: &Arc<Shared>) -> Vec<Trial> {
     trials.add("two_hundred_orders_for_fifty_units_sell_exactly_fifty", fifty);
     trials.add("lines_in_opposite_order_do_not_deadlock", opposite);
     trials.add("who_gives_up_and_asks_again_before_he_was_heard_has_one_order", asked_again);
+    trials.add("a_saga_that_another_replica_has_in_hand_is_waited_for", in_another_hand);
     trials.all()
 }
 
@@ -81,5 +82,40 @@ async fn asked_again(world: Arc<World>) -> anyhow::Result<()> {
         where type = 'PlaceOrder' and status = 202 and not exists (select from orders where order_id = saga)";
     let astray: i64 = sqlx::query_scalar(astray).fetch_one(&mut db).await?;
     ensure!(astray == 0, "{astray} requests are kept under an order that there is not");
+    Ok(())
+}
+
+/// The other replica is this test: it has read the order, and writes it only when the customer's wish stands before the door.
+async fn in_another_hand(world: Arc<World>) -> anyhow::Result<()> {
+    let (placed, screen) = world.customer.orders(&Basket::of("TEA-001", 1)).await?;
+    screen.must_be("confirmed", "")?;
+    let id: Uuid = placed.id.parse()?;
+    let mut db = PgConnection::connect(&world.addresses.owner_database_url(Service::Order)).await?;
+    db.execute("begin").await?;
+    sqlx::query("select pg_advisory_xact_lock(uuid_hash_extended($1, 0))").bind(id).execute(&mut db).await?;
+    let read = sqlx::query_scalar::<_, String>("select purchase::text from orders where order_id = $1").bind(id);
+    let purchase = read.fetch_one(&mut db).await?;
+    let customer = screen.0["customer_id"].as_str().context("it has a customer")?;
+    ensure!(purchase.contains(customer), "{purchase}");
+
+    let wish = tokio::spawn({
+        let placed = placed.clone();
+        async move { placed.cancel().await }
+    });
+    let waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted
+        and database = (select oid from pg_database where datname = current_database())";
+    while !wish.is_finished() && sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut db).await? == 0 {
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    let write = sqlx::query("update orders set purchase = $2::jsonb where order_id = $1").bind(id);
+    write.bind(purchase.replace(customer, "c-another")).execute(&mut db).await?;
+    db.execute("commit").await?;
+
+    wish.await??.error_for_status()?;
+    let screen = placed.shows("both", |screen| screen.status() == "cancelled").await?;
+    ensure!(screen.0["customer_id"] == "c-another", "what the other replica wrote is lost: {:#}", screen.0);
+    // No reaction allows that, as the closing check would say.
+    let back = "update orders set purchase = replace(purchase::text, 'c-another', $2)::jsonb where order_id = $1";
+    sqlx::query(back).bind(id).bind(customer).execute(&mut db).await?;
     Ok(())
 }
