@@ -1,6 +1,6 @@
 //! The broker, as somebody with a hand on it: streams read, emptied, deleted, made otherwise.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use anyhow::Context as _;
 use async_nats::{
@@ -8,7 +8,7 @@ use async_nats::{
     header::NATS_MESSAGE_ID,
     jetstream::{
         self,
-        consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
+        consumer::{self, AckPolicy, DeliverPolicy, PullConsumer, pull},
         stream::{Config, Info},
     },
 };
@@ -205,19 +205,12 @@ impl Broker {
         made.map(drop).context("the durable cannot be made")
     }
 
-    /// Makes a durable of that name and subject that begins with what comes next.
+    /// Makes a durable, to begin with what comes next.
     ///
     /// # Errors
     /// When the server refuses.
-    pub async fn make_durable_from_now_on(&self, stream: &str, name: &str, subject: &str) -> anyhow::Result<()> {
-        let config = pull::Config {
-            durable_name: Some(name.to_owned()),
-            deliver_policy: DeliverPolicy::New,
-            ack_policy: AckPolicy::Explicit,
-            ack_wait: Duration::from_secs(5),
-            filter_subject: subject.to_owned(),
-            ..pull::Config::default()
-        };
+    pub async fn make_durable_from_now_on(&self, stream: &str, as_it_was: consumer::Config) -> anyhow::Result<()> {
+        let config = consumer::Config { deliver_policy: DeliverPolicy::New, ..as_it_was };
         self.jetstream.create_consumer_on_stream(config, stream).await.map(drop).context("the durable cannot be made")
     }
 
