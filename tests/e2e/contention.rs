@@ -112,7 +112,12 @@ async fn in_another_hand(world: Arc<World>) -> anyhow::Result<()> {
     db.execute("commit").await?;
 
     wish.await??.error_for_status()?;
-    let screen = placed.shows("both", |screen| screen.status() == "cancelled").await?;
+    let screen = eventually("the customer to have his way", Duration::from_secs(30), || async {
+        let screen = placed.screen().await?;
+        ensure!(screen.status() == "cancelled", "{:#}", screen.0);
+        Ok::<_, anyhow::Error>(screen)
+    })
+    .await?;
     ensure!(screen.0["customer_id"] == "c-another", "what the other replica wrote is lost: {:#}", screen.0);
     // No reaction allows that, as the closing check would say.
     let back = "update orders set purchase = replace(purchase::text, 'c-another', $2)::jsonb where order_id = $1";
