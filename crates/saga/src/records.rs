@@ -64,7 +64,7 @@ impl<K: Ord + Clone + Debug, R: Default + Clone + PartialEq> Table<K, R> {
         }
     }
 
-    /// The keys that are wanted and not loaded, in order: what the store is to lock and read.
+    /// The keys that are wanted and not loaded, in order: what the store is to read, and to lock where others than its saga write it.
     pub fn missing(&self) -> Vec<K> {
         self.rows.iter().filter(|(_, slot)| !slot.loaded).map(|(key, _)| key.clone()).collect()
     }
@@ -82,7 +82,7 @@ impl<K: Ord + Clone + Debug, R: Default + Clone + PartialEq> Table<K, R> {
     /// The row, to change.
     ///
     /// # Panics
-    /// When `touches` did not want it: the batch must not go on, for the row is not locked.
+    /// When `touches` did not want it: the batch must not go on, for the row was not read.
     pub fn of(&mut self, key: &K) -> &mut R {
         let slot = self
             .rows
