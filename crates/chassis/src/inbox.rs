@@ -33,6 +33,7 @@ use crate::{
     telemetry::{self, Metrics, Wait},
 };
 
+mod acknowledging;
 pub(crate) mod dead_letter;
 mod durable;
 pub(crate) mod parked;
@@ -41,6 +42,7 @@ mod pull;
 mod reading;
 mod watching;
 
+pub(crate) use acknowledging::Acknowledging;
 pub(crate) use dead_letter::Reason;
 pub(crate) use durable::is_as_known;
 pub(crate) use reading::{Heard, Letter, Unread, read};
@@ -80,6 +82,7 @@ pub(crate) struct Inbox<S: Service> {
     pub(crate) intake: Intake,
     /// While true this replica pulls nothing.
     pub(crate) paused: watch::Sender<bool>,
+    pub(crate) acknowledging: Acknowledging,
 }
 
 /// All statements of this room.
@@ -176,15 +179,8 @@ impl<S: Service> Inbox<S> {
         self.count(&message, destination);
         let heard = read::<S::Input>(|name| header(&message, name), &message.payload);
         let span = span::<S>(&message, heard.as_ref().ok(), destination);
-        let mut end = pin!(self.end(&message, &heard, &stop).instrument(span.clone()));
-        let end = loop {
-            tokio::select! {
-                end = &mut end => break end,
-                // It is still in hand: the broker need not give it to another. When this is lost it does, harmlessly.
-                () = sleep(KEPT_ALIVE) => drop(message.ack_with(AckKind::Progress).await),
-            }
-        };
-        let (last, error) = match end {
+        let end = self.kept_alive(&message, self.end(&message, &heard, &stop).instrument(span.clone())).await;
+        let (how, error) = match end {
             Some(End::Done(_)) => (AckKind::Ack, None),
             Some(End::NotYet(why) | End::Dead(why)) => (AckKind::Ack, Some(why.code)),
             None => (GIVEN_BACK, Some("stopped")),
@@ -192,15 +188,22 @@ impl<S: Service> Inbox<S> {
         if let Some(error) = error {
             span.record("error.type", error);
         }
-        let acknowledged = async {
-            Boundary::Ack.before().reached().await?;
-            message.ack_with(last).await?;
-            Ok::<_, async_nats::Error>(Boundary::Ack.after().reached().await?)
-        };
-        if let Err(error) = acknowledged.await {
-            tracing::debug!(%error, "an acknowledgement was lost; the message comes again and its claim drops it");
-        }
         self.metrics.processed(destination, error, began.elapsed());
+        match Boundary::Ack.before().reached().await {
+            Ok(()) => self.acknowledging.send(message, how).await,
+            Err(error) => tracing::debug!(%error, "a message is not acknowledged: it comes again and its claim drops it"),
+        }
+    }
+
+    /// As long as it is in hand the broker need not give it to another. Where that is lost it does, harmlessly.
+    async fn kept_alive(&self, message: &Message, end: impl Future<Output = Option<End>>) -> Option<End> {
+        let mut end = pin!(end);
+        loop {
+            tokio::select! {
+                end = &mut end => return end,
+                () = sleep(KEPT_ALIVE) => drop(message.ack_with(AckKind::Progress).await),
+            }
+        }
     }
 
     fn count(&self, message: &Message, destination: &'static str) {

@@ -145,6 +145,7 @@ async fn start<S: Service>(
         patience: config.commit.patience,
         intake,
         paused: watch::Sender::new(false),
+        acknowledging: inbox::Acknowledging::default(),
     });
     // It is filled once, here.
     let _ = desk.set(inbox.clone());

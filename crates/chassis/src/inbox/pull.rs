@@ -122,10 +122,11 @@ impl<S: Service> Reader<S> {
                     quiet_since = Instant::now();
                     let message = message.ok_or(Broken::Ended)?.map_err(|error| Broken::Messages(error.into()))?;
                     let (inbox, destination, stop) = (self.inbox.clone(), self.destination, self.stop.clone());
-                    self.tasks.spawn(async move {
+                    // It is large, and a task is moved some times before it runs.
+                    self.tasks.spawn(Box::pin(async move {
                         inbox.deliver(message, destination, stop).await;
                         drop(place);
-                    });
+                    }));
                 }
             }
         }
