@@ -78,6 +78,18 @@ impl<S: Service> House<S> {
         self.log.told(sql, saga).await
     }
 
+    /// One column of a row of the service's own, for whoever waits and looks: asked together with all who look within the next
+    /// moment. `sql` takes `$1::uuid[]` and gives `saga` and `seen`. None when there is no such row.
+    ///
+    /// # Errors
+    /// As [`told`](Self::told).
+    pub async fn seen<T>(&self, sql: &'static str, saga: SagaId) -> Result<Option<T>, Arc<sqlx::Error>>
+    where
+        T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+    {
+        self.log.seen(sql, saga).await
+    }
+
     /// What that saga waits for here; none when for nothing.
     ///
     /// # Errors

@@ -227,7 +227,7 @@ async fn cancel(State(app): State<App>, Path(id): Path<Uuid>, wish: Command<NoFi
 async fn events(State(app): State<App>, Path(id): Path<Uuid>, LastEventId(last): LastEventId) -> Result<Response, Problem> {
     let id = OrderId(id);
     let watching = app.house.watch(id);
-    let status = store::standing(&app.house.pool, id).await.map_err(|error| Problem::unavailable(&error))?;
+    let status = store::standing(&app.house, id).await.map_err(|error| Problem::unavailable(&error))?;
     status.ok_or_else(unknown)?;
     let stopping = app.house.stopping().clone();
     let telling = Telling { app, id, watching, last, told: HashSet::new(), next: VecDeque::new(), first: true, ended: false };
@@ -311,7 +311,7 @@ impl App {
 
     /// None when it cannot be read.
     async fn standing(&self, id: OrderId) -> Option<Status> {
-        let standing = store::standing(&self.house.pool, id).await;
+        let standing = store::standing(&self.house, id).await;
         standing.inspect_err(|error| tracing::warn!(%error, "an order is waited for, and cannot be read")).ok().flatten()
     }
 

@@ -38,7 +38,7 @@ chassis::statements! {
     OPEN = "select exists (select from orders where order_id >= $1 and order_id < $2
             and status in ('placed', 'confirmed', 'compensating'))";
 
-    STATUS = "select status from orders where order_id = $1";
+    STATUS = "select order_id as saga, status as seen from orders where order_id = any($1::uuid[])";
 
     LIST = "select order_id, purchase from orders
             where ($1::text is null or customer_id = $1) and ($2::text is null or status = $2)
@@ -120,9 +120,8 @@ pub(crate) async fn has_open_between(pool: &PgPool, first: OrderId, until: Order
 }
 
 /// How it stands, if there is such an order.
-pub(crate) async fn standing(pool: &PgPool, order: OrderId) -> sqlx::Result<Option<Status>> {
-    let found: Option<(Status,)> = sqlx::query_as(STATUS).bind(order.0).fetch_optional(pool).await?;
-    Ok(found.map(|(status,)| status))
+pub(crate) async fn standing(house: &House<crate::Order>, order: OrderId) -> Result<Option<Status>, Arc<sqlx::Error>> {
+    house.seen(STATUS, order).await
 }
 
 /// Which orders are listed: the youngest first.

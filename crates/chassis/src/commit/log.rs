@@ -13,7 +13,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-/// What came, and what came of it: of saga `asked.saga`, at service `$2`.
+/// What came, and what came of it: of saga `asked.saga`. What was said, this service said.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! entries {
@@ -25,7 +25,7 @@ macro_rules! entries {
         select id, 'command', type, source, happened, null, trace_id, because, taken_at, true, 0
             from chassis.requests where saga = asked.saga
         union all
-        select o.id, 'said', o.type, $2, o.said_at, o.causation,
+        select o.id, 'said', o.type, null, o.said_at, o.causation,
                nullif(replace(substr(o.traceparent, 4, 32), '-', ''), '')::uuid, null, o.said_at,
                not exists (select from chassis.outbox_pending as p where p.id = o.id), 1
             from chassis.outbox as o
@@ -94,11 +94,11 @@ pub struct Entry {
 /// # Errors
 /// What the database says.
 pub async fn of(pool: &PgPool, service: &str, saga: SagaId) -> sqlx::Result<Vec<Entry>> {
-    sqlx::query(OF_SAGA).bind(saga.0).bind(service).try_map(|row| entry(&row)).fetch_all(pool).await
+    sqlx::query(OF_SAGA).bind(saga.0).try_map(|row| entry(&row, service)).fetch_all(pool).await
 }
 
 /// One row of what [`with_log!`](macro@crate::with_log) gives for each entry; where there is no entry, one with the own row.
-fn own_and_entries<R>(rows: &[PgRow]) -> sqlx::Result<Option<(R, Vec<Entry>)>>
+fn own_and_entries<R>(rows: &[PgRow], service: &str) -> sqlx::Result<Option<(R, Vec<Entry>)>>
 where
     R: DeserializeOwned + Send + Unpin + 'static,
 {
@@ -108,19 +108,19 @@ where
     for row in rows {
         // A row whose log has gone stands beside nothing.
         if row.try_get::<Option<Uuid>, _>("id")?.is_some() {
-            entries.push(entry(row)?);
+            entries.push(entry(row, service)?);
         }
     }
     Ok(Some((own, entries)))
 }
 
-fn entry(row: &PgRow) -> sqlx::Result<Entry> {
+fn entry(row: &PgRow, service: &str) -> sqlx::Result<Entry> {
     let time = |column| row.try_get::<OffsetDateTime, _>(column).map(Timestamp::from);
     Ok(Entry {
         id: row.try_get("id")?,
         door: row.try_get("door")?,
         ty: row.try_get("type")?,
-        source: row.try_get("source")?,
+        source: row.try_get::<Option<String>, _>("source")?.unwrap_or_else(|| service.to_owned()),
         happened: time("happened")?,
         causation: row.try_get("causation")?,
         trace_id: row.try_get::<Option<Uuid>, _>("trace_id")?.map(|id| id.simple().to_string()),
