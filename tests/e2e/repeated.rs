@@ -6,8 +6,9 @@ use anyhow::ensure;
 use ensemble::Service;
 use libtest_mimic::Trial;
 use serde_json::Value;
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection, types::time::OffsetDateTime};
 use tests::{Basket, Placed, eventually};
+use uuid::Uuid;
 
 use crate::world::{Shared, Trials, World};
 
@@ -16,6 +17,7 @@ const SOON: Duration = Duration::from_secs(30);
 pub(crate) fn trials(desk: &Arc<Shared>) -> Vec<Trial> {
     let mut trials = Trials::on(desk, "repeated");
     trials.add("row_07_and_08_all_of_an_order_again_hours_later_last_first", again);
+    trials.add("what_was_said_stands_where_its_claim_is_gone", said_before);
     trials.add("row_08_a_cancellation_comes_first_and_leaves_a_tombstone", cancelled_first);
     trials.all()
 }
@@ -91,6 +93,35 @@ async fn again(world: Arc<World>) -> anyhow::Result<()> {
     }
     quiet(&world).await?;
     let after = seen(&world, &orders).await?;
+    ensure!(before == after, "before:\n{before:#?}\nafter:\n{after:#?}");
+    Ok(())
+}
+
+/// The claim is new, and what comes of it is in the outbox already: as in a database that was put together from what others knew.
+async fn said_before(world: Arc<World>) -> anyhow::Result<()> {
+    let _turn = world.stack.lock().await;
+    let (order, _) = world.customer.orders(&Basket::of("TEA-001", 1)).await?;
+    quiet(&world).await?;
+    let before = seen(&world, std::slice::from_ref(&order)).await?;
+    let saga: Uuid = order.id.parse()?;
+    let mut inventory = PgConnection::connect(&world.addresses.owner_database_url(Service::Inventory)).await?;
+    let forget = "delete from chassis.claims where saga = $1 and type = 'order.confirmed.v1' returning taken_at";
+    let taken_at: OffsetDateTime = sqlx::query_scalar(forget).bind(saga).fetch_one(&mut inventory).await?;
+
+    let broker = world.broker().await?;
+    let confirmed = broker.about("ORDER", &order.id).await?.pop();
+    broker.repeat("ORDER", confirmed.into_iter()).await?;
+    quiet(&world).await?;
+    let put_back = "update chassis.claims set taken_at = $2 where saga = $1 and type = 'order.confirmed.v1'";
+    let claims = sqlx::query(put_back).bind(saga).bind(taken_at).execute(&mut inventory).await?.rows_affected();
+    ensure!(claims == 1, "{claims} claims of the event that came again");
+    let letters: i64 = sqlx::query_scalar("select count(*) from chassis.dead_letters where saga = $1")
+        .bind(saga)
+        .fetch_one(&mut inventory)
+        .await?;
+    ensure!(letters == 0, "{letters} dead letters");
+    inventory.close().await?;
+    let after = seen(&world, &[order]).await?;
     ensure!(before == after, "before:\n{before:#?}\nafter:\n{after:#?}");
     Ok(())
 }

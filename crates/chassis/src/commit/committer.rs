@@ -184,7 +184,10 @@ impl<S: Service> Committer<S> {
                     continue;
                 }
                 // A repeat, decided as if it were none, may well be impossible.
-                Err(Fault::Poison(_)) if !sure => continue,
+                Err(Fault::Poison(_)) if !sure => {
+                    kept.repeat = Some(Instant::now());
+                    continue;
+                }
                 Err(Fault::Poison(why)) => return Err(Error::Poison(why)),
                 Err(Fault::Panic(why)) if panicked => return Err(Error::Poison(why)),
                 // It may have struck behind the commit: again, once, and the claims tell.

@@ -22,7 +22,7 @@ use super::{
     claims::{Claimed, Claims},
     committer::Batch,
     transaction::Fault,
-    writing::{Counted, Writing},
+    writing::{Beside, Counted, Writing},
 };
 use crate::{
     partitions::{bounds, day, late},
@@ -39,16 +39,14 @@ crate::statements! {
     SAY = concat!("insert into chassis.outbox (late, id, saga, type, body, causation, traceparent, tracestate, said_at)
         select ", late!(), ", c.id, c.saga, c.type, convert_from(c.body, 'UTF8'), c.causation, c.traceparent, c.tracestate, $9
         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[], $5::uuid[], $6::text[], $7::text[], $8::integer[])
-            as c (id, saga, type, body, causation, traceparent, tracestate, day)
-        on conflict (id, late) do nothing returning id");
+            as c (id, saga, type, body, causation, traceparent, tracestate, day)");
 
-    LIST = "insert into chassis.outbox_pending (id) select unnest($1::uuid[]) on conflict (id) do nothing";
+    LIST = "insert into chassis.outbox_pending (id) select id from unnest($1::uuid[]) as said (id)";
 
     ASK = "insert into chassis.intents (id, saga, call, causation, traceparent, tracestate, asked_at, due)
         select i.id, i.saga, i.call::json, i.causation, i.traceparent, i.tracestate, $7, clock_timestamp() + make_interval(secs => $8)
         from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[])
-            as i (id, saga, call, causation, traceparent, tracestate)
-        on conflict (id) do nothing";
+            as i (id, saga, call, causation, traceparent, tracestate)";
 
     ANSWER = "delete from chassis.intents where id = any($1::uuid[])";
 
@@ -198,29 +196,32 @@ impl<S: Service> Effects<S> {
     }
 
     /// Writes all of it with the service's own rows, unless some of it had been taken before.
-    pub(super) async fn write(&self, conn: &mut PgConnection, mut writing: Writing) -> sqlx::Result<Written> {
+    pub(super) async fn write(&self, conn: &mut PgConnection, mut writing: Writing, beside: Beside) -> sqlx::Result<Written> {
         self.claims.add_to(&mut writing, self.now);
-        self.add_said(&mut writing);
-        self.add_calls(&mut writing);
+        if beside == Beside::NewClaims {
+            writing.expect_claims(self.claims.len());
+        }
+        self.add_said(&mut writing, beside);
+        self.add_calls(&mut writing, beside);
         self.add_deadlines(&mut writing);
         let new = writing.run(conn).await?;
         if new.claims != self.claims.len() {
             return Ok(Written::Before);
         }
-        if new.said != self.said.len() {
+        if beside == Beside::AnyClaims && new.said != self.said.len() {
             self.compare(conn).await?;
         }
         Ok(Written::All)
     }
 
-    fn add_said(&self, writing: &mut Writing) {
+    fn add_said(&self, writing: &mut Writing, beside: Beside) {
         let said = &self.said;
         if said.is_empty() {
             return;
         }
         let ids: Vec<Uuid> = said.iter().map(|said| said.id.0).collect();
-        writing
-            .add(SAY)
+        let part = writing
+            .insert(SAY, beside)
             .bind(&ids)
             .bind(said.iter().map(|said| said.saga.map(|saga| saga.0)).collect::<Vec<_>>())
             .bind(said.iter().map(|said| &*said.ty).collect::<Vec<_>>())
@@ -229,16 +230,18 @@ impl<S: Service> Effects<S> {
             .bind(said.iter().map(|said| said.trace.traceparent.as_deref()).collect::<Vec<_>>())
             .bind(said.iter().map(|said| said.trace.tracestate.as_deref()).collect::<Vec<_>>())
             .bind(ids.iter().copied().map(day).collect::<Vec<_>>())
-            .bind(OffsetDateTime::from(self.now))
-            .counted(Counted::Said);
-        writing.add(LIST).bind(ids);
+            .bind(OffsetDateTime::from(self.now));
+        if beside == Beside::AnyClaims {
+            part.counted(Counted::Said);
+        }
+        writing.insert(LIST, beside).bind(ids);
     }
 
-    fn add_calls(&self, writing: &mut Writing) {
+    fn add_calls(&self, writing: &mut Writing, beside: Beside) {
         let asked = &self.asked;
         if !asked.is_empty() {
             writing
-                .add(ASK)
+                .insert(ASK, beside)
                 .bind(asked.iter().map(|asked| asked.id.0).collect::<Vec<_>>())
                 .bind(&self.intents.sagas)
                 .bind(&self.intents.calls)

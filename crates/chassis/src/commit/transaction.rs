@@ -12,7 +12,7 @@ use super::{
     claims::{Claimed, look, moved_deadlines, open},
     committer::Batch,
     effects::{Effects, Written},
-    writing::Writing,
+    writing::{Beside, Writing},
 };
 use crate::{
     failpoint::{self, Boundary},
@@ -100,7 +100,8 @@ pub(super) async fn take<S: Service>(
     let effects = Effects::of(batch, range, verdicts, &claimed, ctx.now)?;
     let mut writing = Writing::default();
     S::save(&mut writing, &records);
-    match effects.write(conn, writing).await? {
+    let beside = if looked_up { Beside::AnyClaims } else { Beside::NewClaims };
+    match effects.write(conn, writing, beside).await? {
         Written::All => {}
         Written::Before if looked_up => return Err(Fault::Retry("something was taken since it was looked up".to_owned())),
         Written::Before => return taken_back(conn).await,
