@@ -4,9 +4,12 @@
 //! them together: hundreds of requests in flight share one fsync. An answer leaves the process
 //! only after its commit.
 
-use std::{ops::Bound, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{cell::RefCell, ops::Bound, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
 
-use redb::{Database, MultimapTableDefinition, ReadTransaction, ReadableDatabase, TableDefinition, WriteTransaction};
+use redb::{
+    Database, MultimapTable, MultimapTableDefinition, ReadTransaction, ReadableDatabase, ReadableTable as _, Table,
+    TableDefinition, TableHandle as _, WriteTransaction,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use time::OffsetDateTime;
 use tokio::sync::{mpsc, oneshot};
@@ -138,43 +141,76 @@ fn write_all(database: &Database, mut waiting: mpsc::Receiver<Change>) {
 
 fn write_batch(database: &Database, first: Change, waiting: &mut mpsc::Receiver<Change>) -> Result<Vec<Receipt>, LedgerError> {
     let transaction = database.begin_write()?;
-    let books = Books { transaction: &transaction, now: OffsetDateTime::now_utc() };
-    let mut receipts = vec![first(&books)?];
-    while receipts.len() < BATCH_MAX
-        && let Ok(change) = waiting.try_recv()
+    let mut receipts = Vec::new();
     {
-        receipts.push(change(&books)?);
+        let books = Books::open(&transaction)?;
+        receipts.push(first(&books)?);
+        while receipts.len() < BATCH_MAX
+            && let Ok(change) = waiting.try_recv()
+        {
+            receipts.push(change(&books)?);
+        }
     }
     transaction.commit()?;
     Ok(receipts)
 }
 
-/// The books while the writer has them open.
+/// The books while the writer has them open: each table is opened once for all that is written together.
 pub(crate) struct Books<'txn> {
     transaction: &'txn WriteTransaction,
+    answers: RefCell<Table<'txn, (&'static str, &'static str), Answer>>,
+    shelves: RefCell<Vec<Shelf<'txn>>>,
     pub(crate) now: OffsetDateTime,
 }
 
-impl Books<'_> {
+/// Where records of one kind stand.
+struct Shelf<'txn> {
+    records: Table<'txn, &'static str, &'static [u8]>,
+    by_order: MultimapTable<'txn, &'static str, &'static str>,
+}
+
+impl<'txn> Books<'txn> {
+    fn open(transaction: &'txn WriteTransaction) -> Result<Self, LedgerError> {
+        let answers = RefCell::new(transaction.open_table(ANSWERS)?);
+        Ok(Self { transaction, answers, shelves: RefCell::default(), now: OffsetDateTime::now_utc() })
+    }
+
+    fn with_shelf<T: Record, R>(&self, work: impl FnOnce(&mut Shelf<'txn>) -> Result<R, LedgerError>) -> Result<R, LedgerError> {
+        let mut shelves = self.shelves.borrow_mut();
+        let at = match shelves.iter().position(|shelf| shelf.records.name() == T::TABLE.name()) {
+            Some(at) => at,
+            None => {
+                shelves.push(Shelf {
+                    records: self.transaction.open_table(T::TABLE)?,
+                    by_order: self.transaction.open_multimap_table(T::BY_ORDER)?,
+                });
+                shelves.len() - 1
+            }
+        };
+        work(&mut shelves[at])
+    }
+
     pub(crate) fn get<T: Record>(&self, id: &str) -> Result<Option<T>, LedgerError> {
-        let table = self.transaction.open_table(T::TABLE)?;
-        let found = redb::ReadableTable::get(&table, id)?;
-        found.map(|bytes| decode(bytes.value(), self.now)).transpose()
+        self.with_shelf::<T, _>(|shelf| {
+            let found = shelf.records.get(id)?;
+            found.map(|bytes| decode(bytes.value(), self.now)).transpose()
+        })
     }
 
     pub(crate) fn put<T: Record>(&self, record: &T) -> Result<(), LedgerError> {
         let bytes = serde_json::to_vec(record).expect("records are plain data");
-        let mut table = self.transaction.open_table(T::TABLE)?;
-        let new = table.insert(record.id(), bytes.as_slice())?.is_none();
-        if let (true, Some(order_id)) = (new, record.order_id()) {
-            self.transaction.open_multimap_table(T::BY_ORDER)?.insert(order_id, record.id())?;
-        }
-        Ok(())
+        self.with_shelf::<T, _>(|shelf| {
+            let new = shelf.records.insert(record.id(), bytes.as_slice())?.is_none();
+            if let (true, Some(order_id)) = (new, record.order_id()) {
+                shelf.by_order.insert(order_id, record.id())?;
+            }
+            Ok(())
+        })
     }
 
     pub(crate) fn answer(&self, partner: &str, key: &str) -> Result<Option<StoredAnswer>, LedgerError> {
-        let table = self.transaction.open_table(ANSWERS)?;
-        let found = redb::ReadableTable::get(&table, (partner, key))?;
+        let answers = self.answers.borrow();
+        let found = answers.get((partner, key))?;
         Ok(found.map(|row| {
             let (fingerprint, status, body) = row.value();
             StoredAnswer { fingerprint: *fingerprint, status, body: body.to_vec() }
@@ -183,7 +219,7 @@ impl Books<'_> {
 
     pub(crate) fn keep_answer(&self, partner: &str, key: &str, answer: &StoredAnswer) -> Result<(), LedgerError> {
         let row = (&answer.fingerprint, answer.status, answer.body.as_slice());
-        self.transaction.open_table(ANSWERS)?.insert((partner, key), row)?;
+        self.answers.borrow_mut().insert((partner, key), row)?;
         Ok(())
     }
 }
