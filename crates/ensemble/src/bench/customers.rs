@@ -28,6 +28,8 @@ const PREFER: &str = "wait=30, return=minimal";
 pub(super) struct Customers {
     http: reqwest::Client,
     orders: String,
+    /// An order of each product, but for its key: to word it anew each time would be measured, too.
+    wanted: Vec<reqwest::Request>,
     asked: AtomicUsize,
 }
 
@@ -60,7 +62,10 @@ impl Customers {
     /// Of whoever takes orders as Ensemble does.
     pub(super) fn at(url: &str) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(1024).build()?;
-        Ok(Self { http, orders: format!("{url}/v1/orders"), asked: AtomicUsize::new(0) })
+        let orders = format!("{url}/v1/orders");
+        let wanted = (0..PRODUCTS).map(|n| http.post(&orders).header("Prefer", PREFER).json(&order_of(n)).build());
+        let wanted = wanted.collect::<Result<_, _>>()?;
+        Ok(Self { http, orders, wanted, asked: AtomicUsize::new(0) })
     }
 
     /// One order, until it is confirmed.
@@ -85,12 +90,9 @@ impl Customers {
     }
 
     async fn place(&self, key: &str, n: usize) -> anyhow::Result<Told> {
-        let body = json!({
-            "customer_id": "c-1", "currency": "EUR", "lines": [{"sku": sku(n), "quantity": 1}], "payment_method": "pm_card_visa",
-            "ship_to": {"name": "Ada", "street": "1 Main St", "city": "Berlin", "postal_code": "10115", "country": "DE"}
-        });
-        let request = self.http.post(&self.orders).header("Idempotency-Key", key).header("Prefer", PREFER).json(&body);
-        let answer = request.send().await?;
+        let mut wanted = self.wanted[n % PRODUCTS].try_clone().context("its body is no stream")?;
+        wanted.headers_mut().insert("Idempotency-Key", key.parse()?);
+        let answer = self.http.execute(wanted).await?;
         let (status, body) = (answer.status(), answer.bytes().await?);
         let text = || String::from_utf8_lossy(&body);
         ensure!(status.is_success(), "refused with {status}: {}", text());
@@ -144,6 +146,13 @@ impl Customers {
         .await?;
         Ok(id)
     }
+}
+
+fn order_of(n: usize) -> Value {
+    json!({
+        "customer_id": "c-1", "currency": "EUR", "lines": [{"sku": sku(n), "quantity": 1}], "payment_method": "pm_card_visa",
+        "ship_to": {"name": "Ada", "street": "1 Main St", "city": "Berlin", "postal_code": "10115", "country": "DE"}
+    })
 }
 
 fn sku(n: usize) -> String {
