@@ -45,6 +45,10 @@ pub(super) async fn write(stack: &Stack, customers: &Customers, orders: u32, tal
     step.now(&format!("{orders} orders that have ended"));
     let example = customers.ended_order(stack).await?;
     let written = try_join_all(Service::ALL.map(|service| of_service(stack, service, example, orders))).await?;
+    // As the server has done long since: it would be written to the disk while the next orders are measured.
+    let mut server = PgConnection::connect(&stack.addresses().superuser_url()).await?;
+    sqlx::raw_sql("checkpoint").execute(&mut server).await?;
+    server.close().await?;
     step.done(&format!("{orders} orders that have ended, {} rows", written.iter().sum::<u64>()));
     Ok(())
 }
