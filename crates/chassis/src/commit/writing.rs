@@ -49,12 +49,7 @@ pub(super) struct Counts {
 impl Writing {
     /// Adds a statement. It is no `select`, and has no `$` but those of its parameters.
     pub fn add(&mut self, sql: &'static str) -> Part<'_> {
-        self.begin();
-        let _ = write!(self.sql, " part_{} as (", self.parts);
-        number_on(&mut self.sql, sql, self.values.len());
-        self.sql.push(')');
-        self.parts += 1;
-        Part { writing: self }
+        self.part(sql, "")
     }
 
     /// So many claims are to be new: what is added behind this [`Beside::NewClaims`] is written if they are.
@@ -62,20 +57,24 @@ impl Writing {
         let count = self.count(Counted::Claims);
         self.begin();
         let _ = write!(self.sql, " claimed as (select {count} = ${} as all_new)", self.values.len() + 1);
-        if let Err(unfit) = self.values.add(i64::try_from(claims).unwrap_or(i64::MAX)) {
-            self.unfit.get_or_insert(unfit);
-        }
+        Part { writing: self }.bind(i64::try_from(claims).unwrap_or(i64::MAX));
     }
 
     /// Adds an `insert` that ends with what it reads from.
     pub(super) fn insert(&mut self, sql: &'static str, beside: Beside) -> Part<'_> {
-        self.add(sql);
-        // The statement goes on where it was closed.
-        self.sql.pop();
-        self.sql.push_str(match beside {
-            Beside::NewClaims => " where (select all_new from claimed))",
-            Beside::AnyClaims => " on conflict do nothing returning id)",
-        });
+        let end = match beside {
+            Beside::NewClaims => " where (select all_new from claimed)",
+            Beside::AnyClaims => " on conflict do nothing returning id",
+        };
+        self.part(sql, end)
+    }
+
+    fn part(&mut self, sql: &str, end: &str) -> Part<'_> {
+        self.begin();
+        let _ = write!(self.sql, " part_{} as (", self.parts);
+        number_on(&mut self.sql, sql, self.values.len());
+        let _ = write!(self.sql, "{end})");
+        self.parts += 1;
         Part { writing: self }
     }
 
